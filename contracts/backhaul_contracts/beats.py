@@ -1,0 +1,60 @@
+"""The heartbeat of a worker: it carries the lease of everything the worker holds, and repairs what was lost."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from backhaul_contracts.kinds import Announcement
+from backhaul_contracts.wire import Wire
+
+
+class Held(Wire):
+    """An attempt that the worker still answers for: running, or ended and not yet recorded."""
+
+    task_id: str
+    attempt: int
+    token: str
+
+
+class Beat(Wire):
+    """One per worker and heartbeat, whatever the number of its tasks. `number` counts from 1 without holes."""
+
+    worker_id: str
+    number: int = Field(ge=1)
+    service: str
+    version: str
+    slots: int
+    running: int
+    state: Literal["ready", "draining"] = "ready"
+    held: list[Held] = Field(default_factory=list)
+    claims: list[str] = Field(default_factory=list)
+    calls: list[str] = Field(default_factory=list)
+    announcement: Announcement | None = None
+
+
+class StopReason(StrEnum):
+    CANCELLED = "cancelled"
+    """A cancel was asked for: stop, and report that it has stopped."""
+    REPLACED = "replaced"
+    """The attempt is over as far as the ledger knows: stop, report nothing."""
+
+
+class Stop(Wire):
+    """An attempt the worker should stop. A hint on `backhaul.control`, repeated by every answer to a beat."""
+
+    task_id: str
+    attempt: int
+    reason: StopReason
+
+
+class BeatAnswer(Wire):
+    """`known` is false when the ledger wants the announcement again; `lease_seconds` is what the beat has bought."""
+
+    worker_id: str
+    number: int
+    known: bool
+    lease_seconds: float
+    stop: list[Stop] = Field(default_factory=list)
+    calls_done: list[str] = Field(default_factory=list)
+    drain: bool = False

@@ -1,0 +1,45 @@
+"""What a client writes: the bodies of `POST /v1/tasks`, of its batch, and of a cancel."""
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from backhaul_contracts.wire import Duration, Json, Key, Metadata, Moment, Priority, Strict, TaskIdText, Text
+
+
+class SubmitTask(Strict):
+    """One task to be done. The same body travels as `data` of a `dev.backhaul.task.submit` CloudEvent."""
+
+    kind: Text = Field(max_length=200)
+    input: Json = None
+    key: Key | None = None
+    queue: Text | None = Field(default=None, max_length=100)
+    priority: Priority = 0
+    run_at: Moment | None = None
+    delay: Duration | None = None
+    expires_in: Duration | None = None
+    timeout: Duration | None = None
+    max_attempts: int | None = Field(default=None, ge=1, le=1000, strict=True)
+    metadata: Metadata = Field(default_factory=dict, max_length=50)
+    parent_id: TaskIdText | None = None
+
+    @model_validator(mode="after")
+    def _one_time_to_run_at(self) -> Self:
+        if self.run_at is not None and self.delay is not None:
+            raise ValueError("give run_at or delay, not both")
+        if self.expires_in is not None and self.delay is not None and self.expires_in <= self.delay:
+            raise ValueError("expires_in must be longer than the delay, or the task could never run")
+        return self
+
+
+class SubmitBatch(Strict):
+    """Up to 1,000 tasks; each is judged by itself, so they are read one by one."""
+
+    tasks: list[Any] = Field(min_length=1, max_length=1000)
+
+
+class CancelTask(Strict):
+    """Why, and how long the running attempt may take to stop."""
+
+    reason: Text | None = Field(default=None, max_length=1000)
+    grace: Duration | None = None

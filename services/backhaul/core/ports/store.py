@@ -1,0 +1,210 @@
+"""The port to the database: the one true record of every task.
+
+Every method is one transaction: it has happened as a whole or not at all, and it may be called by any number of
+processes at once. Batch in, batch out: answers stand in the order of what was asked. A method that cannot reach the
+database, or gets no answer in time, raises `StoreUnavailable`; whether its transaction was committed is then unknown,
+and repeating the call is always safe.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from backhaul.core.commands import Command, Lose
+from backhaul.core.record import Draft, Event, Record, Snapshot
+from backhaul.core.transitions import Change, Refusal
+from backhaul_contracts.beats import Beat
+from backhaul_contracts.claims import Claim, Verdict
+from backhaul_contracts.ids import TaskId
+from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.tasks import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An invitation to claim from a queue; the task is only a hint."""
+
+    queue: str
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event together with the record of its task."""
+
+    record: Record
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """What a commit owes the broker: a token for each task that became claimable, and what happened, in order.
+
+    It stands in the outbox under `outbox_id` until `settle` is called with that id. `outbox_id` is None if nothing
+    durable is owed (no tokens, no public events): then `happenings` holds at most stream-only events.
+    """
+
+    outbox_id: str | None = None
+    tokens: tuple[Token, ...] = ()
+    happenings: tuple[Happening, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of a draft. `replayed`: an earlier task with the same key stands for it. `conflict`: that earlier
+    task has another kind or input, so the draft is refused."""
+
+    snapshot: Snapshot
+    replayed: bool = False
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The answer to one claim; snapshots (with input and checkpoint) are in the order of priority, then age."""
+
+    claim_id: str
+    verdict: Verdict
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """What the record says of one worker after its beat: `current` are the attempts it holds by right.
+
+    `known` is false if the worker must announce its kinds (again). `unclaimed` are attempts granted to it that its
+    beat proves lost: neither held nor under a pending claim, and granted to a claim older than the beat.
+    """
+
+    worker_id: str
+    known: bool
+    current: Mapping[TaskId, Record] = field(default_factory=dict)
+    unclaimed: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """Which tasks to list: all given conditions hold. Newest first; `before` continues a page (exclusive)."""
+
+    tenant: str
+    statuses: tuple[Status, ...] = ()
+    kind: str | None = None
+    queue: str | None = None
+    key: str | None = None
+    parent_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    before: TaskId | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker as its last beat described it."""
+
+    id: str
+    service: str
+    version: str
+    slots: int
+    running: int
+    state: str
+    """`ready`, `draining` or `lost`."""
+    last_heartbeat: datetime
+
+
+class Store(Protocol):
+    """See the module's docstring for what holds of every method."""
+
+    async def start(self) -> None:
+        """Connect. Raises `StoreUnavailable`, or `ConfigurationError` if the schema is not the one this version needs."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of every connection. Safe to call twice, and before `start`."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the database answers within two seconds, else raise `StoreUnavailable`."""
+        ...
+
+    async def accept(self, drafts: Sequence[Draft]) -> tuple[list[Admission], Dispatch]:
+        """Make each draft a task, unless its tenant already has a task with its key (I12), however many
+        processes try at once. Within one call a repeated key joins the first draft with it."""
+        ...
+
+    async def advance(self, commands: Sequence[Command]) -> tuple[list[Change | Refusal], Dispatch]:
+        """Apply commands in their order through the state machine, rows locked in id order.
+
+        A command on a task that does not exist is a `Refusal` without a record. `Lose` is refused unless the lease of
+        the task's worker has really run out, by the database's clock."""
+        ...
+
+    async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted], Dispatch]:
+        """Grant each claim up to `limit` of the best claimable tasks of its queue, within its capacities.
+
+        A claim marked `repeat` gets what it was granted before, if that is still its own. The claiming worker's lease
+        reaches at least `lease` from now."""
+        ...
+
+    async def beat(self, beats: Sequence[Beat], lease: timedelta) -> list[Leases]:
+        """Note each worker's sign of life: its lease, and so that of everything it holds, lasts for `lease` from now."""
+        ...
+
+    async def snapshot(self, tenant: str, task_id: TaskId) -> Snapshot | None:
+        """The task, or None if the tenant has none of that id."""
+        ...
+
+    async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
+        """Up to `limit` events of a task with `seq` > `after`, in order."""
+        ...
+
+    async def seqs(self, task_ids: Sequence[TaskId]) -> dict[TaskId, int]:
+        """The current `seq` of each of these tasks that exists."""
+        ...
+
+    async def find(self, query: TaskQuery) -> list[Snapshot]:
+        """A page of tasks. Every condition is answered from an index."""
+        ...
+
+    async def forget(self, tenant: str, task_id: TaskId) -> Record | None:
+        """Delete the task and its events if it is done. Returns its record as it was, None if there is none."""
+        ...
+
+    async def overdue(self, limit: int) -> list[Command]:
+        """What time asks for: `Release`, `Expire` and `GiveUp` commands that are due, the oldest first."""
+        ...
+
+    async def lapsed(self, limit: int) -> list[Lose]:
+        """Attempts whose worker's lease has run out."""
+        ...
+
+    async def owed(self, age: timedelta, limit: int) -> list[Dispatch]:
+        """Outbox entries older than `age`, in order of their commit, locked against other sweepers for as long as
+        it takes to publish them (30 s): left behind by a crash or a broker outage."""
+        ...
+
+    async def settle(self, outbox_ids: Sequence[str]) -> None:
+        """Forget outbox entries: the broker has confirmed all of them."""
+        ...
+
+    async def claimable(self) -> dict[str, int]:
+        """How many tasks wait to be claimed, by queue (paused ones aside), counted up to 1,000 each."""
+        ...
+
+    async def announce(self, specs: Sequence[KindSpec]) -> None:
+        """Note kinds as live; the newest announcement of a kind and version wins."""
+        ...
+
+    async def kinds(self) -> list[KindSpec]:
+        """Every announced kind at its latest version, by name."""
+        ...
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Every worker heard of within the last day."""
+        ...
+
+    async def purge(self, limit: int) -> int:
+        """Delete up to `limit` tasks whose retention is over; returns how many."""
+        ...

@@ -1,0 +1,102 @@
+"""The record of a task: the values that the state machine reads and writes."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NewType
+
+from backhaul_contracts.events import EventType
+from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
+from backhaul_contracts.tasks import Status
+
+RawJson = NewType("RawJson", str)
+"""One JSON value as text. Payloads are kept as text from the wire to the wire: written once, never re-read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All of a task but its payloads (input, result, checkpoint), as it is after its last committed transition."""
+
+    id: TaskId
+    tenant: str
+    kind: str
+    version: str
+    """The version of the kind under whose schema the input was accepted; only workers that announce it may claim."""
+    queue: str
+    status: Status
+    priority: int = 0
+    key: str | None = None
+    metadata: RawJson = RawJson("{}")
+    parent_id: str | None = None
+    replay_of: str | None = None
+    traceparent: str | None = None
+
+    timeout: timedelta
+    grace: timedelta
+    max_attempts: int
+    retry_base: timedelta
+    retry_cap: timedelta
+
+    attempt: int = 0
+    """0 until the first claim; goes on over runs."""
+    failures: int = 0
+    """Errors, time-outs and crashes of this run; never hand-backs."""
+    losses: int = 0
+    """Those failures whose worker died."""
+    seq: int = 0
+    """The `seq` of the last event."""
+    number: int = 0
+    """The number of the last report of the current attempt."""
+    keep_through: int = 0
+    """The `seq` when the current attempt last saved a checkpoint; 0 if it has not."""
+
+    token: LeaseToken | None = None
+    worker_id: WorkerId | None = None
+    claim_id: str | None = None
+    claim_beat: int = 0
+
+    progress: RawJson | None = None
+    error: RawJson | None = None
+
+    created_at: datetime
+    scheduled_for: datetime | None = None
+    not_before: datetime | None = None
+    """When time acts next: a scheduled or retrying task is due, a cancelling one is given up."""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    retained_until: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_reason: str | None = None
+    cancel_outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A whole task at one moment: record and payloads."""
+
+    record: Record
+    input: RawJson
+    result: RawJson | None = None
+    checkpoint: RawJson | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An entry of a task's log. `data` is a JSON object."""
+
+    task_id: TaskId
+    seq: int
+    attempt: int
+    type: EventType
+    time: datetime
+    data: RawJson
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A task that has passed every check and may be accepted. `fingerprint` tells equal kind and input apart."""
+
+    record: Record
+    input: RawJson
+    fingerprint: str | None
+    """None when the task has no key: nothing will ever be compared with it."""

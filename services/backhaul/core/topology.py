@@ -1,0 +1,137 @@
+"""What stands on the broker: names, and the objects behind them as plain data (adapters declare them)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from zlib import crc32
+
+SHARD_KEYS = 256
+
+SUBMIT = "backhaul.submit"
+TASKS = "backhaul.tasks"
+CLAIMS = "backhaul.claims"
+BEATS = "backhaul.beats"
+REPORTS = "backhaul.reports"
+CONTROL = "backhaul.control"
+REPLIES = "backhaul.replies"
+EVENTS = "backhaul.events"
+LIVE = "backhaul.live"
+DEAD = "backhaul.dead"
+INVALID = "backhaul.invalid"
+UNROUTED = "backhaul.unrouted"
+
+TOKEN_DELIVERY_LIMIT = 50
+OWNED_EXPIRY = timedelta(seconds=60)
+OWNED_BYTES = 64 * 1024 * 1024
+
+
+class ExchangeKind(StrEnum):
+    DIRECT = "direct"
+    TOPIC = "topic"
+    FANOUT = "fanout"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    name: str
+    kind: ExchangeKind
+    alternate: str | None = None
+    """Where messages go that no queue is bound for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue: a quorum queue, or, if `owned`, a bounded classic one that goes with its process."""
+
+    name: str
+    owned: bool = False
+    single_active_consumer: bool = False
+    dead_letter_to: str | None = None
+    """The queue for what is rejected, expires, or was delivered too often."""
+    delivery_limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    exchange: str
+    queue: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    exchanges: tuple[Exchange, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """An object that is missing on the broker or differs; `remedy` is a sentence for people."""
+
+    thing: str
+    fact: str
+    remedy: str = field(default="run `backhaul topology apply`")
+
+
+def platform(ledger_shards: int) -> Topology:
+    """Everything that does not depend on which services exist."""
+    shard_queues = tuple(Queue(ledger_queue(n), single_active_consumer=True, dead_letter_to=DEAD) for n in range(ledger_shards))
+    return Topology(
+        exchanges=(
+            Exchange(SUBMIT, ExchangeKind.TOPIC, alternate=UNROUTED),
+            Exchange(TASKS, ExchangeKind.DIRECT, alternate=UNROUTED),
+            Exchange(REPORTS, ExchangeKind.DIRECT, alternate=UNROUTED),
+            Exchange(CONTROL, ExchangeKind.DIRECT),
+            Exchange(REPLIES, ExchangeKind.DIRECT),
+            Exchange(EVENTS, ExchangeKind.TOPIC),
+            Exchange(LIVE, ExchangeKind.DIRECT),
+            Exchange(UNROUTED, ExchangeKind.FANOUT),
+        ),
+        queues=(
+            Queue(SUBMIT, dead_letter_to=INVALID),
+            Queue(CLAIMS, dead_letter_to=DEAD),
+            Queue(BEATS, dead_letter_to=DEAD),
+            *shard_queues,
+            Queue(DEAD),
+            Queue(INVALID),
+            Queue(UNROUTED),
+        ),
+        bindings=(
+            Binding(SUBMIT, SUBMIT, "#"),
+            Binding(UNROUTED, UNROUTED),
+            *(Binding(REPORTS, ledger_queue(key % ledger_shards), str(key)) for key in range(SHARD_KEYS)),
+        ),
+    )
+
+
+def task_queues(queues: Iterable[str]) -> Topology:
+    """The queues that carry the tokens of services; declared by the ledger when a service announces its kinds."""
+    names = sorted(set(queues))
+    return Topology(
+        queues=tuple(Queue(task_queue(name), dead_letter_to=DEAD, delivery_limit=TOKEN_DELIVERY_LIMIT) for name in names),
+        bindings=tuple(Binding(TASKS, task_queue(name), name) for name in names),
+    )
+
+
+def mailbox(exchange: str, owner: str, keys: Iterable[str] | None = None) -> Topology:
+    """A queue of one process, `<exchange>.<owner>`, bound to `exchange` by `keys` (default: the owner's id)."""
+    name = f"{exchange}.{owner}"
+    return Topology(
+        queues=(Queue(name, owned=True),),
+        bindings=tuple(Binding(exchange, name, key) for key in (keys if keys is not None else (owner,))),
+    )
+
+
+def task_queue(queue: str) -> str:
+    return f"{TASKS}.{queue}"
+
+
+def ledger_queue(number: int) -> str:
+    return f"backhaul.ledger.{number}"
+
+
+def shard(task_id: str) -> int:
+    """The shard key of a task, 0…255: the same in every process and version."""
+    return crc32(task_id.encode()) % SHARD_KEYS
