@@ -57,7 +57,8 @@ class ProblemCode(StrEnum):
         return _STATUS_AND_TITLE[self][0]
 
     @property
-    def title(self) -> str:
+    def headline(self) -> str:
+        """The problem's `title`."""
         return _STATUS_AND_TITLE[self][1]
 
 

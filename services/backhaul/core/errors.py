@@ -51,11 +51,11 @@ class Rejected(BackhaulError):
         errors: Sequence[Fault] = (),
         task_id: str | None = None,
     ) -> None:
-        super().__init__(detail or code.title)
+        super().__init__(detail or code.headline)
         self.code = code
         self.problem = Problem(
             type=TYPE_BASE + code,
-            title=code.title,
+            title=code.headline,
             status=code.status,
             code=code,
             detail=detail,

@@ -1,0 +1,136 @@
+"""Every message that crosses the broker, as a typed CloudEvent, and how batches of them are written and read.
+
+Between our own processes a message is a batch (`application/cloudevents-batch+json`, a JSON array). What the outside
+publishes or hears is one CloudEvent a message.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from backhaul_contracts.beats import Beat, BeatAnswer, Stop
+from backhaul_contracts.claims import Claim, ClaimAnswer
+from backhaul_contracts.envelope import CloudEvent
+from backhaul_contracts.events import Event, PublicEvent
+from backhaul_contracts.ids import new_id
+from backhaul_contracts.problems import Problem
+from backhaul_contracts.reports import Lapse, Recorded, Report
+from backhaul_contracts.submissions import SubmitTask
+from backhaul_contracts.tasks import Task
+from backhaul_contracts.wire import Wire
+
+
+class Submitted(CloudEvent):
+    """A task from a direct publisher, in the full form."""
+
+    type: Literal["dev.backhaul.task.submit"] = "dev.backhaul.task.submit"
+    data: SubmitTask
+
+
+class AcceptedReply(CloudEvent):
+    type: Literal["dev.backhaul.task.accepted"] = "dev.backhaul.task.accepted"
+    data: Task
+
+
+class RejectedReply(CloudEvent):
+    type: Literal["dev.backhaul.task.rejected"] = "dev.backhaul.task.rejected"
+    data: Problem
+
+
+class TokenIssued(CloudEvent):
+    """An invitation to claim; `subject` is a task that waits, as a hint only."""
+
+    type: Literal["dev.backhaul.task.token"] = "dev.backhaul.task.token"
+
+
+class Claimed(CloudEvent):
+    type: Literal["dev.backhaul.worker.claim"] = "dev.backhaul.worker.claim"
+    data: Claim
+
+
+class ClaimAnswered(CloudEvent):
+    type: Literal["dev.backhaul.ledger.grants"] = "dev.backhaul.ledger.grants"
+    data: ClaimAnswer
+
+
+class Beaten(CloudEvent):
+    type: Literal["dev.backhaul.worker.beat"] = "dev.backhaul.worker.beat"
+    data: Beat
+
+
+class BeatAnswered(CloudEvent):
+    type: Literal["dev.backhaul.ledger.leases"] = "dev.backhaul.ledger.leases"
+    data: BeatAnswer
+
+
+class Reported(CloudEvent):
+    type: Literal["dev.backhaul.worker.report"] = "dev.backhaul.worker.report"
+    data: Report
+
+
+class Lapsed(CloudEvent):
+    type: Literal["dev.backhaul.ledger.lapse"] = "dev.backhaul.ledger.lapse"
+    data: Lapse
+
+
+class ReportAnswered(CloudEvent):
+    type: Literal["dev.backhaul.ledger.recorded"] = "dev.backhaul.ledger.recorded"
+    data: Recorded
+
+
+class StopAsked(CloudEvent):
+    type: Literal["dev.backhaul.task.stop"] = "dev.backhaul.task.stop"
+    data: Stop
+
+
+class LiveEvents(Wire):
+    events: list[Event]
+
+
+class Live(CloudEvent):
+    """Committed events on their way to the gateways: one envelope for a whole batch, since it is the busiest path."""
+
+    type: Literal["dev.backhaul.live"] = "dev.backhaul.live"
+    data: LiveEvents
+
+
+class Published(CloudEvent):
+    """A lifecycle event on `backhaul.events`; `type` is `dev.backhaul.task.<event>`."""
+
+    data: PublicEvent
+
+
+ShardMessage = Annotated[Reported | Lapsed, Field(discriminator="type")]
+"""What the queues `backhaul.ledger.<n>` carry."""
+
+WorkerMessage = Annotated[ClaimAnswered | BeatAnswered | ReportAnswered, Field(discriminator="type")]
+"""What a worker hears on `backhaul.replies`."""
+
+M = TypeVar("M")
+
+
+class Batch(Generic[M]):
+    """Reads batches of one family of messages. Raises `ValueError` for what is not one."""
+
+    def __init__(self, family: object) -> None:
+        self._adapter: TypeAdapter[list[M]] = TypeAdapter(list[family])  # type: ignore[valid-type]
+
+    def read(self, body: bytes) -> list[M]:
+        return self._adapter.validate_json(body)
+
+
+CLAIMS: Batch[Claimed] = Batch(Claimed)
+BEATS: Batch[Beaten] = Batch(Beaten)
+SHARD: Batch[Reported | Lapsed] = Batch(ShardMessage)
+REPLIES: Batch[ClaimAnswered | BeatAnswered | ReportAnswered] = Batch(WorkerMessage)
+CONTROL: Batch[StopAsked] = Batch(StopAsked)
+
+
+def write_batch(source: str, type: type[CloudEvent], items: Iterable[BaseModel]) -> bytes:
+    """The items, each as `data` of a CloudEvent of `type`, as one batch. `source` is a URI path of our own making."""
+    name = type.model_fields["type"].default
+    batch = new_id("msg")
+    head = f'{{"specversion":"1.0","source":"{source}","type":"{name}","id":"{batch}-'
+    events = [f'{head}{n}","data":{item.model_dump_json()}}}' for n, item in enumerate(items)]
+    return f"[{','.join(events)}]".encode()

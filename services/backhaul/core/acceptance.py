@@ -1,0 +1,128 @@
+"""From what a client wrote to a task that may be accepted: every check, the same on each way in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from backhaul.core.catalogue import Catalogue
+from backhaul.core.clock import Clock, to_ms
+from backhaul.core.errors import Rejected
+from backhaul.core.fingerprint import fingerprint
+from backhaul.core.record import Draft, RawJson, Record
+from backhaul_contracts import codec
+from backhaul_contracts.ids import new_task_id
+from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.problems import Fault, ProblemCode
+from backhaul_contracts.submissions import SubmitTask
+from backhaul_contracts.tasks import Status
+from backhaul_contracts.wire import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a submission beside its body. `key`: the one that the transport carries, if it does."""
+
+    tenant: str = "default"
+    key: str | None = None
+    traceparent: str | None = None
+    replay_of: str | None = None
+
+
+class Acceptance:
+    """Checks submissions and makes drafts of them."""
+
+    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+
+    async def draft(self, body: Json, origin: Origin) -> Draft:
+        """The task that `body` (the fields of `POST /v1/tasks`) asks for. Raises `Rejected`, pointing at each fault."""
+        wanted = _parse(body)
+        key = _one_key(wanted.key, origin.key)
+        spec = await self._catalogue.kind(wanted.kind)
+        self._catalogue.check(spec, wanted.input)
+        if wanted.queue is not None and wanted.queue not in await self._catalogue.queues():
+            raise _invalid("/queue", f"There is no queue {wanted.queue!r}: no announced kind waits in it.")
+        return _draft(wanted, spec, key, origin, self._clock.now())
+
+
+def _parse(body: Json) -> SubmitTask:
+    if not isinstance(body, Mapping):
+        raise _invalid("", "The body must be a JSON object.")
+    try:
+        return SubmitTask.model_validate(body)
+    except ValidationError as error:
+        raise Rejected(ProblemCode.INVALID_INPUT, "The submission is not valid.", errors=faults(error)) from error
+
+
+def faults(error: ValidationError) -> list[Fault]:
+    """What pydantic found, as pointers into the body."""
+    return [
+        Fault(pointer="".join(f"/{_escape(step)}" for step in item["loc"]), detail=item["msg"])
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _escape(step: str | int) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+def _one_key(in_body: str | None, in_transport: str | None) -> str | None:
+    if in_body is not None and in_transport is not None and in_body != in_transport:
+        raise _invalid("/key", f"The body's key {in_body!r} differs from the one it was sent with, {in_transport!r}.")
+    return in_body if in_body is not None else in_transport
+
+
+def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, now: datetime) -> Draft:
+    starts = _starts(wanted, now)
+    record = Record(
+        id=new_task_id(to_ms(now)),
+        tenant=origin.tenant,
+        kind=spec.kind,
+        version=spec.version,
+        queue=wanted.queue or spec.queue,
+        status=Status.QUEUED if starts is None else Status.SCHEDULED,
+        priority=wanted.priority,
+        key=key,
+        metadata=RawJson(codec.dumps(wanted.metadata).decode()),
+        parent_id=wanted.parent_id,
+        replay_of=origin.replay_of,
+        traceparent=origin.traceparent,
+        timeout=wanted.timeout or spec.timeout,
+        grace=spec.grace,
+        max_attempts=wanted.max_attempts or spec.retry.max_attempts,
+        retry_base=spec.retry.base,
+        retry_cap=spec.retry.cap,
+        created_at=now,
+        scheduled_for=starts,
+        not_before=starts,
+        expires_at=_expiry(wanted, starts, now),
+    )
+    return Draft(
+        record,
+        RawJson(codec.dumps(wanted.input).decode()),
+        None if key is None else fingerprint(spec.kind, wanted.input),
+    )
+
+
+def _starts(wanted: SubmitTask, now: datetime) -> datetime | None:
+    if wanted.delay:
+        return now + wanted.delay
+    if wanted.run_at is not None and wanted.run_at > now:
+        return wanted.run_at
+    return None
+
+
+def _expiry(wanted: SubmitTask, starts: datetime | None, now: datetime) -> datetime | None:
+    if wanted.expires_in is None:
+        return None
+    expires = now + wanted.expires_in
+    if wanted.expires_in <= timedelta(0) or (starts is not None and expires <= starts):
+        raise _invalid("/expires_in", "The task would expire before it may start: make expires_in longer.")
+    return expires
+
+
+def _invalid(pointer: str, detail: str) -> Rejected:
+    return Rejected(ProblemCode.INVALID_INPUT, detail, errors=[Fault(pointer=pointer, detail=detail)])

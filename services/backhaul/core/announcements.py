@@ -1,0 +1,123 @@
+"""What is told to the world after a commit: tokens, live events and public events, as broker messages. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from backhaul.core import topology
+from backhaul.core.ports.broker import Message
+from backhaul.core.ports.store import Happening, Token
+from backhaul.core.record import Event, RawJson, Record
+from backhaul_contracts import codec
+from backhaul_contracts.envelope import CLOUDEVENT, TYPE_PREFIX
+from backhaul_contracts.events import EventType
+from backhaul_contracts.ids import new_id
+from backhaul_contracts.tasks import Status
+from backhaul_contracts.wire import format_time
+
+_STATUS_AFTER = {
+    EventType.SCHEDULED: Status.SCHEDULED,
+    EventType.QUEUED: Status.QUEUED,
+    EventType.STARTED: Status.RUNNING,
+    EventType.WAITING: Status.WAITING,
+    EventType.RETRYING: Status.RETRYING,
+    EventType.CANCELLING: Status.CANCELLING,
+    EventType.SUCCEEDED: Status.SUCCEEDED,
+    EventType.FAILED: Status.FAILED,
+    EventType.CANCELLED: Status.CANCELLED,
+    EventType.EXPIRED: Status.EXPIRED,
+}
+
+
+def token_message(token: Token) -> Message:
+    """The invitation to claim from the token's queue. It expires with nothing: a token is dropped by whoever claims."""
+    body = (
+        f'{{"specversion":"1.0","id":"{token.task_id}","source":"/backhaul/relay",'
+        f'"type":"dev.backhaul.task.token","subject":"{token.task_id}"}}'
+    )
+    return Message(
+        exchange=topology.TASKS,
+        routing_key=token.queue,
+        body=body.encode(),
+        content_type=CLOUDEVENT,
+        message_id=token.task_id,
+    )
+
+
+def event_json(event: Event) -> str:
+    """The event object as every transport shows it."""
+    return (
+        f'{{"task_id":"{event.task_id}","seq":{event.seq},"attempt":{event.attempt},"type":"{event.type}",'
+        f'"time":"{format_time(event.time)}","data":{event.data}}}'
+    )
+
+
+def live_message(events: Sequence[Event]) -> Message:
+    """Committed events for every gateway that watches one of their shards. May be lost: a jump in `seq` shows it."""
+    first, *others = sorted({str(topology.shard(event.task_id)) for event in events})
+    joined = ",".join(event_json(event) for event in events)
+    body = (
+        f'{{"specversion":"1.0","id":"{new_id("msg")}","source":"/backhaul/live","type":"dev.backhaul.live",'
+        f'"data":{{"events":[{joined}]}}}}'
+    )
+    return Message(
+        exchange=topology.LIVE,
+        routing_key=first,
+        copies_to=tuple(others),
+        body=body.encode(),
+        content_type=CLOUDEVENT,
+        persistent=False,
+        mandatory=False,
+    )
+
+
+def public_messages(happenings: Iterable[Happening]) -> list[Message]:
+    """The lifecycle events among `happenings`, one CloudEvent each; a repeat carries the same id."""
+    return [_public(happening.record, happening.event) for happening in happenings if happening.event.type.public]
+
+
+def _public(record: Record, event: Event) -> Message:
+    body = (
+        f'{{"specversion":"1.0","id":"{event.task_id}-{event.seq}","source":"/backhaul/ledger",'
+        f'"type":"{TYPE_PREFIX}{event.type}","subject":"{event.task_id}","time":"{format_time(event.time)}",'
+        f'"datacontenttype":"application/json",{_trace(record)}"sequence":"{event.seq:010d}",'
+        f'"correlationid":"{event.task_id}","causationid":"{_cause(event)}","tenantid":{_text(record.tenant)},'
+        f'"data":{_public_data(record, event)}}}'
+    )
+    return Message(
+        exchange=topology.EVENTS,
+        routing_key=f"task.{record.kind}.{event.type.removeprefix('task.')}",
+        body=body.encode(),
+        content_type=CLOUDEVENT,
+        message_id=f"{event.task_id}-{event.seq}",
+        mandatory=False,
+    )
+
+
+def _public_data(record: Record, event: Event) -> str:
+    outcome = f",{event.data[1:-1]}" if event.type in _WITH_OUTCOME else ""
+    return (
+        f'{{"task_id":"{event.task_id}","kind":{_text(record.kind)},"seq":{event.seq},"attempt":{event.attempt},'
+        f'"status":"{_status(record, event)}"{outcome},"key":{_text(record.key)},"metadata":{record.metadata},'
+        f'"parent_id":{_text(record.parent_id)}}}'
+    )
+
+
+_WITH_OUTCOME = frozenset({EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED})
+
+
+def _status(record: Record, event: Event) -> Status:
+    """The status right after the event, whatever has come since: a repeat must say the same."""
+    if event.type is EventType.ACCEPTED:
+        return Status.QUEUED if record.scheduled_for is None else Status.SCHEDULED
+    return _STATUS_AFTER[event.type]
+
+
+def _cause(event: Event) -> str:
+    return event.task_id if event.seq == 1 else f"{event.task_id}-{event.seq - 1}"
+
+
+def _trace(record: Record) -> str:
+    return f'"traceparent":{_text(record.traceparent)},' if record.traceparent else ""
+
+
+def _text(value: str | None) -> RawJson:
+    return RawJson(codec.dumps(value).decode())

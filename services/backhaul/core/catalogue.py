@@ -1,0 +1,107 @@
+"""The kinds that services have announced, as this process knows them."""
+
+import difflib
+from datetime import datetime, timedelta
+
+import jsonschema_rs
+
+from backhaul.core.clock import Clock
+from backhaul.core.errors import Rejected
+from backhaul.core.ports.store import Store
+from backhaul_contracts import codec
+from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.problems import Fault, ProblemCode
+from backhaul_contracts.wire import Json
+
+MAX_FAULTS = 20
+_FRESH = timedelta(seconds=5)
+_PATIENCE = timedelta(milliseconds=250)
+
+
+class Catalogue:
+    """Looks kinds up, and checks inputs against their schemas.
+
+    It is read from the store when it is older than five seconds, and at once when a kind is asked for that it does not
+    know (though not more than four times a second), so a new service is known as soon as it has announced itself.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._specs: dict[str, KindSpec] = {}
+        self._validators: dict[str, tuple[KindSpec, jsonschema_rs.Validator]] = {}
+        self._read_at: datetime | None = None
+
+    async def kinds(self) -> list[KindSpec]:
+        """Every announced kind, by name."""
+        await self._refresh(_FRESH)
+        return list(self._specs.values())
+
+    async def queues(self) -> set[str]:
+        """The queues that some announced kind waits in."""
+        return {spec.queue for spec in await self.kinds()}
+
+    async def kind(self, name: str) -> KindSpec:
+        """The kind of that name. Raises `Rejected` (`unknown_kind`), naming near matches."""
+        await self._refresh(_FRESH)
+        if name not in self._specs:
+            await self._refresh(_PATIENCE)
+        spec = self._specs.get(name)
+        if spec is None:
+            raise Rejected(ProblemCode.UNKNOWN_KIND, self._unknown(name))
+        return spec
+
+    def check(self, spec: KindSpec, input: Json) -> None:
+        """Return if `input` fits the kind. Raises `Rejected` (`invalid_input`) with a pointer to each fault."""
+        validator = self._validator(spec)
+        if validator.is_valid(input):
+            return
+        faults = []
+        for error in validator.iter_errors(input):
+            faults.append(Fault(pointer=_pointer("/input", error.instance_path), detail=error.message))
+            if len(faults) == MAX_FAULTS:
+                break
+        raise Rejected(ProblemCode.INVALID_INPUT, f"The input does not fit kind {spec.kind}.", errors=faults)
+
+    async def _refresh(self, age: timedelta) -> None:
+        now = self._clock.now()
+        if self._read_at is not None and now - self._read_at < age:
+            return
+        self._read_at = now
+        self._specs = {spec.kind: spec for spec in await self._store.kinds()}
+
+    def _validator(self, spec: KindSpec) -> jsonschema_rs.Validator:
+        known = self._validators.get(spec.kind)
+        if known is None or known[0].input_schema != spec.input_schema:
+            known = (spec, jsonschema_rs.validator_for(spec.input_schema))
+            self._validators[spec.kind] = known
+        return known[1]
+
+    def _unknown(self, name: str) -> str:
+        if not self._specs:
+            return f"No kind {name!r} is known: no service has announced itself yet. Start a worker."
+        near = difflib.get_close_matches(name, self._specs, n=3, cutoff=0.5)
+        hint = f"Did you mean {', '.join(near)}?" if near else f"Known kinds: {', '.join(sorted(self._specs)[:10])}."
+        return f"No service has announced a kind {name!r}. {hint}"
+
+
+def schema_fault(schema: Json) -> str | None:
+    """Why `schema` cannot be used as a JSON Schema, or None if it can."""
+    try:
+        jsonschema_rs.validator_for(schema)
+    except ValueError as error:
+        return str(error).partition("\n")[0]
+    return None
+
+
+def _pointer(root: str, path: list[str | int]) -> str:
+    """RFC 6901."""
+    return root + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def decode(body: bytes) -> Json:
+    """The JSON value of a request body. Raises `Rejected` (`malformed_json`)."""
+    try:
+        return codec.loads(body)
+    except ValueError as error:
+        raise Rejected(ProblemCode.MALFORMED_JSON, f"The body is not JSON in UTF-8: {error}.") from error

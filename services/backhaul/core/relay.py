@@ -1,0 +1,88 @@
+"""The relay: tells the broker what has just been committed, and lets the store forget that it was owed."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from backhaul.core.announcements import live_message, public_messages, token_message
+from backhaul.core.batching import Inbox
+from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.ports.broker import Broker, Message
+from backhaul.core.ports.store import Dispatch, Store
+from backhaul.core.record import Event
+
+_log = logging.getLogger("backhaul.relay")
+
+_BATCH = 500
+
+
+class Relay:
+    """Publishes dispatches in the order in which they are handed over.
+
+    What it cannot publish stays in the outbox, and a ledger's sweep finds it there: nothing waits here for the broker
+    to come back, and nothing is retried here.
+    """
+
+    def __init__(self, store: Store, broker: Broker) -> None:
+        self._store = store
+        self._broker = broker
+        self._live: Inbox[tuple[Event, ...]] = Inbox(_BATCH)
+        self._durable: Inbox[Dispatch] = Inbox(_BATCH)
+        self._settled: Inbox[str] = Inbox(4 * _BATCH)
+
+    def hand_over(self, dispatch: Dispatch) -> None:
+        """Take over a dispatch. Returns at once."""
+        if dispatch.happenings:
+            self._live.put(tuple(happening.event for happening in dispatch.happenings))
+        if dispatch.outbox_id is not None:
+            self._durable.put(dispatch)
+
+    async def run(self) -> None:
+        """Publish what is handed over, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_live())
+            group.create_task(self._run_durable())
+            group.create_task(self._run_settled())
+
+    async def publish(self, dispatches: Sequence[Dispatch]) -> None:
+        """Publish and settle these now. Raises `BrokerUnavailable` or `StoreUnavailable`; then they are owed still."""
+        await self._publish_durable(dispatches)
+        await self._store.settle([dispatch.outbox_id for dispatch in dispatches if dispatch.outbox_id])
+
+    async def _run_live(self) -> None:
+        while True:
+            batches = await self._live.take()
+            if not self._broker.connected:
+                continue
+            try:
+                await self._broker.publish([live_message([event for batch in batches for event in batch])])
+            except BrokerUnavailable as error:
+                _log.info("live events were not published, watchers read them from the store: %s", error)
+
+    async def _run_durable(self) -> None:
+        while True:
+            dispatches = await self._durable.take()
+            if not self._broker.connected:
+                continue
+            try:
+                await self._publish_durable(dispatches)
+            except BrokerUnavailable as error:
+                _log.warning("%d dispatches stay in the outbox until the next sweep: %s", len(dispatches), error)
+                continue
+            for dispatch in dispatches:
+                self._settled.put(dispatch.outbox_id or "")
+
+    async def _run_settled(self) -> None:
+        while True:
+            outbox_ids = await self._settled.take()
+            try:
+                await self._store.settle(outbox_ids)
+            except StoreUnavailable as error:
+                _log.warning("%d published dispatches will be published once more: %s", len(outbox_ids), error)
+
+    async def _publish_durable(self, dispatches: Sequence[Dispatch]) -> None:
+        messages: list[Message] = []
+        for dispatch in dispatches:
+            messages.extend(token_message(token) for token in dispatch.tokens)
+            messages.extend(public_messages(dispatch.happenings))
+        await self._broker.publish(messages)

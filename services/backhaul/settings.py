@@ -1,0 +1,80 @@
+"""Settings: every knob with its meaning, default and special values. The one place that reads the environment."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backhaul_contracts.wire import Duration
+
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?$")
+_FACTORS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def parse_size(value: object) -> object:
+    """Bytes from a number or a text such as `64 KiB` or `1 MiB`. Raises `ValueError` for a text that is neither."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.match(value.strip())
+    if match is None:
+        raise ValueError("a size is a number of bytes or a text like '64 KiB' or '1 MiB'")
+    return int(float(match[1]) * _FACTORS[match[2]])
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Read from the environment, prefix `BACKHAUL_`; passed on as a value."""
+
+    model_config = SettingsConfigDict(env_prefix="BACKHAUL_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    """The RabbitMQ to use: `amqp://user:password@host:port/vhost`, or `amqps://…` for TLS."""
+
+    database_url: SecretStr = SecretStr("postgresql://backhaul:backhaul@127.0.0.1:5432/backhaul")
+    """The store: `postgresql://user:password@host:port/name` or `sqlite:///path`."""
+
+    host: str = "127.0.0.1"
+    """The address that HTTP is served on."""
+
+    port: int | None = Field(default=None, ge=0, le=65535)
+    """The port that HTTP is served on; None: 8080 for a gateway, no HTTP for ledger, notifier and worker; 0: any."""
+
+    lease: Duration = timedelta(seconds=20)
+    """How long a worker may be silent before its attempts are taken from it. At least three heartbeats."""
+
+    heartbeat: Duration = timedelta(seconds=5)
+    """How often a worker says that it is alive."""
+
+    ledger_shards: int = Field(default=1, ge=1, le=256)
+    """How many queues the reports are split over; each has one active reader."""
+
+    retention: Duration = timedelta(hours=24)
+    """How long a task with its result and events is kept after its end."""
+
+    max_body: Size = 2**20
+    """The largest request body, in bytes."""
+
+    max_result: Size = 2**20
+    """The largest result of a task, in bytes of JSON."""
+
+    max_events: int = Field(default=100_000, ge=100)
+    """The most events a task may have; an attempt that goes beyond fails."""
+
+    log_format: str | None = Field(default=None, pattern="^(console|json)$")
+    """`console` or `json`; None: console on a terminal, else JSON lines."""
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """The least severe log lines that are shown."""
+
+    drain_grace: Duration = timedelta(seconds=30)
+    """How long running attempts may go on after SIGTERM before they are handed back."""
+
+    @model_validator(mode="after")
+    def _lease_outlasts_heartbeats(self) -> "Settings":
+        if self.lease < 3 * self.heartbeat:
+            raise ValueError("the lease must be at least three heartbeats long, or one lost beat takes work away")
+        return self
