@@ -1,0 +1,59 @@
+"""Answers to workers, each by the worker's own mailbox, joined to one message a worker."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from backhaul.core import topology
+from backhaul.core.batching import Inbox
+from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.ports.broker import Broker, Message
+from backhaul_contracts.envelope import CLOUDEVENT_BATCH, CloudEvent
+from backhaul_contracts.messages import write_batch
+
+_log = logging.getLogger("backhaul.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    worker_id: str
+    type: type[CloudEvent]
+    data: BaseModel
+
+
+class Answers:
+    """Sends answers without holding up who gives them. One that is lost is asked for again by its worker."""
+
+    def __init__(self, broker: Broker, source: str) -> None:
+        self._broker = broker
+        self._source = source
+        self._inbox: Inbox[_Answer] = Inbox(2_000)
+
+    def send(self, worker_id: str | None, type: type[CloudEvent], data: BaseModel) -> None:
+        """Returns at once. Without a worker id nobody waits for the answer."""
+        if worker_id is not None:
+            self._inbox.put(_Answer(worker_id, type, data))
+
+    async def run(self) -> None:
+        while True:
+            answers = await self._inbox.take()
+            try:
+                await self._broker.publish(list(self._messages(answers)))
+            except BrokerUnavailable as error:
+                _log.info("%d answers were lost, their workers will ask again: %s", len(answers), error)
+
+    def _messages(self, answers: Iterable[_Answer]) -> Iterable[Message]:
+        groups: dict[tuple[str, type[CloudEvent]], list[BaseModel]] = {}
+        for answer in answers:
+            groups.setdefault((answer.worker_id, answer.type), []).append(answer.data)
+        for (worker_id, type), items in groups.items():
+            yield Message(
+                exchange=topology.REPLIES,
+                routing_key=worker_id,
+                body=write_batch(self._source, type, items),
+                content_type=CLOUDEVENT_BATCH,
+                persistent=False,
+                mandatory=False,
+            )

@@ -1,0 +1,74 @@
+"""Beats: the lease of all that a worker holds, and the repair of what got lost between worker and record."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from backhaul.core import topology
+from backhaul.core.commands import TakeBack
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Leases, Store
+from backhaul.core.relay import Relay
+from backhaul.ledger.answers import Answers
+from backhaul.ledger.desk import Letter
+from backhaul_contracts.beats import Beat, BeatAnswer, Held, Stop, StopReason
+from backhaul_contracts.ids import TaskId
+from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.messages import BeatAnswered, Beaten
+from backhaul_contracts.tasks import Status
+
+_log = logging.getLogger("backhaul.ledger")
+
+
+class BeatDesk:
+    """Renews leases and answers with what each worker must stop."""
+
+    def __init__(
+        self, store: Store, broker: Broker, relay: Relay, answers: Answers, lease: timedelta
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._relay = relay
+        self._answers = answers
+        self._lease = lease
+
+    async def handle(self, letters: Sequence[Letter[Beaten]]) -> None:
+        beats = [message.data for letter in letters for message in letter.messages]
+        await self._announce([spec for beat in beats if beat.announcement for spec in beat.announcement.kinds])
+        leases = await self._store.beat(beats, self._lease)
+        await self._take_back(leases)
+        for beat, lease in zip(beats, leases, strict=True):
+            self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease))
+
+    async def _announce(self, specs: Sequence[KindSpec]) -> None:
+        """A worker hears of its queues as soon as it is answered: they are declared before."""
+        if not specs:
+            return
+        await self._broker.declare(topology.task_queues(spec.queue for spec in specs))
+        await self._store.announce(specs)
+        _log.info("announced: %s", ", ".join(sorted(f"{spec.kind}@{spec.version}" for spec in specs)))
+
+    async def _take_back(self, leases: Sequence[Leases]) -> None:
+        lost = [TakeBack(record.id, record.attempt) for lease in leases for record in lease.unclaimed]
+        if lost:
+            _log.warning("%d grants never reached their workers and are handed back", len(lost))
+            _, dispatch = await self._store.advance(lost)
+            self._relay.hand_over(dispatch)
+
+    def _answer(self, beat: Beat, lease: Leases) -> BeatAnswer:
+        return BeatAnswer(
+            worker_id=beat.worker_id,
+            number=beat.number,
+            known=lease.known,
+            lease_seconds=self._lease.total_seconds(),
+            stop=[stop for held in beat.held if (stop := _stop(held, lease)) is not None],
+        )
+
+
+def _stop(held: Held, lease: Leases) -> Stop | None:
+    record = lease.current.get(TaskId(held.task_id))
+    if record is None:
+        return Stop(task_id=held.task_id, attempt=held.attempt, reason=StopReason.REPLACED)
+    if record.status is Status.CANCELLING:
+        return Stop(task_id=held.task_id, attempt=held.attempt, reason=StopReason.CANCELLED)
+    return None

@@ -1,0 +1,60 @@
+"""Claims: a worker with free slots asks, the store grants the best tasks that wait."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from backhaul.core.ports.store import Granted, Store
+from backhaul.core.record import Snapshot
+from backhaul.core.relay import Relay
+from backhaul.ledger.answers import Answers
+from backhaul.ledger.desk import Letter
+from backhaul_contracts import codec
+from backhaul_contracts.claims import ClaimAnswer, Grant
+from backhaul_contracts.messages import ClaimAnswered, Claimed
+
+
+class ClaimDesk:
+    """Answers every claim of a handful from one transaction."""
+
+    def __init__(self, store: Store, relay: Relay, answers: Answers, lease: timedelta) -> None:
+        self._store = store
+        self._relay = relay
+        self._answers = answers
+        self._lease = lease
+
+    async def handle(self, letters: Sequence[Letter[Claimed]]) -> None:
+        claims = [message.data for letter in letters for message in letter.messages]
+        granted, dispatch = await self._store.claim(claims, self._lease)
+        self._relay.hand_over(dispatch)
+        for claim, grants in zip(claims, granted, strict=True):
+            self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
+
+
+def _answer(worker_id: str, granted: Granted) -> ClaimAnswer:
+    return ClaimAnswer(
+        claim_id=granted.claim_id,
+        worker_id=worker_id,
+        verdict=granted.verdict,
+        grants=[_grant(snapshot) for snapshot in granted.snapshots],
+    )
+
+
+def _grant(snapshot: Snapshot) -> Grant:
+    record = snapshot.record
+    assert record.token is not None and record.started_at is not None, "a claimed task has both"
+    return Grant.model_construct(  # every value comes from a checked record
+        task_id=record.id,
+        kind=record.kind,
+        version=record.version,
+        tenant=record.tenant,
+        attempt=record.attempt,
+        max_attempts=record.max_attempts,
+        token=record.token,
+        input=codec.loads(snapshot.input),
+        metadata=codec.loads(record.metadata),
+        checkpoint=None if snapshot.checkpoint is None else codec.loads(snapshot.checkpoint),
+        timeout=record.timeout,
+        started_at=record.started_at,
+        parent_id=record.parent_id,
+        traceparent=record.traceparent,
+    )

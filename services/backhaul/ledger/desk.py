@@ -1,0 +1,124 @@
+"""A desk: one queue, read by the handful, each handful one transaction. Claims, beats and reports each have one."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from backhaul.core import topology
+from backhaul.core.batching import Inbox
+from backhaul.core.clock import Clock
+from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.ports.broker import Broker, Delivery
+from backhaul.ledger.deadletters import dead_letter
+
+M = TypeVar("M")
+
+_log = logging.getLogger("backhaul.ledger")
+
+_CREDIT = 1_000
+_LIMIT = 200
+_RETRY = timedelta(milliseconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter(Generic[M]):
+    """A readable delivery: its messages, and the worker that waits for the answer."""
+
+    delivery: Delivery
+    messages: Sequence[M]
+
+    @property
+    def sender(self) -> str | None:
+        return self.delivery.reply_to
+
+
+class Desk(Generic[M]):
+    """Reads `queue` and hands what has come in to `handle`, one handful after the other.
+
+    A delivery is acknowledged after `handle` has returned. While the store is down the handful is tried again; what
+    cannot be read, and what makes `handle` fail in any other way by itself, goes to the dead letters.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        queue: str,
+        read: Callable[[bytes], Sequence[M]],
+        handle: Callable[[Sequence[Letter[M]]], Awaitable[None]],
+    ) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._queue = queue
+        self._read = read
+        self._handle = handle
+        self._inbox: Inbox[Delivery] = Inbox(_LIMIT)
+
+    async def run(self) -> None:
+        """Work until cancelled. What was not acknowledged by then is delivered to another ledger."""
+        subscription = await self._broker.consume(
+            self._queue, self._inbox.put, credit=_CREDIT, on_lost=self._inbox.clear
+        )
+        try:
+            while True:
+                await self._work_off(await self._inbox.take())
+        finally:
+            await subscription.cancel()
+
+    async def _work_off(self, deliveries: Sequence[Delivery]) -> None:
+        letters = []
+        for delivery in deliveries:
+            try:
+                letters.append(Letter(delivery, self._read(delivery.body)))
+            except ValueError as error:
+                await self._bury(delivery, "unreadable", error)
+        if letters:
+            await self._settle(letters)
+
+    async def _settle(self, letters: Sequence[Letter[M]]) -> None:
+        while True:
+            try:
+                await self._handle(letters)
+            except StoreUnavailable as error:
+                _log.warning("%s: %d messages wait for the store: %s", self._queue, len(letters), error)
+                await self._clock.sleep(_RETRY)
+            except Exception as error:
+                return await self._isolate(letters, error)
+            else:
+                for letter in letters:
+                    letter.delivery.ack()
+                return None
+
+    async def _isolate(self, letters: Sequence[Letter[M]], error: Exception) -> None:
+        """One bad message must not take its neighbours down: each is tried by itself, and the bad one is buried."""
+        if len(letters) > 1:
+            for letter in letters:
+                await self._settle([letter])
+            return
+        _log.error("%s: a message cannot be handled", self._queue, exc_info=error)
+        await self._bury(letters[0].delivery, "internal", error)
+
+    async def _bury(self, delivery: Delivery, reason: str, error: Exception) -> None:
+        detail = f"{type(error).__name__}: {error}"
+        while True:
+            try:
+                await dead_letter(self._broker, topology.DEAD, delivery, reason, detail, self._clock.now())
+            except BrokerUnavailable:
+                await self._clock.sleep(_RETRY)
+            else:
+                delivery.ack()
+                return
+
+
+async def supervise(*runs: Awaitable[None]) -> None:
+    """Run loops together: the first that fails ends them all."""
+    async with asyncio.TaskGroup() as group:
+        for run in runs:
+            group.create_task(_as_coroutine(run))
+
+
+async def _as_coroutine(run: Awaitable[None]) -> None:
+    await run

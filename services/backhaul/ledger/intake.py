@@ -1,0 +1,123 @@
+"""The intake: tasks that are published straight to the broker, in any language, with no SDK (broker contract, v1)."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from backhaul.core import topology
+from backhaul.core.acceptance import Acceptance, Origin, faults
+from backhaul.core.batching import Batcher
+from backhaul.core.catalogue import decode
+from backhaul.core.clock import Clock
+from backhaul.core.errors import Rejected
+from backhaul.core.ports.broker import Broker, Delivery
+from backhaul.core.ports.store import Admission, Store
+from backhaul.core.record import Draft
+from backhaul.core.relay import Relay
+from backhaul.ledger.deadletters import dead_letter
+from backhaul_contracts.envelope import CLOUDEVENT, CloudEvent
+from backhaul_contracts.problems import Problem, ProblemCode
+from backhaul_contracts.wire import Json
+
+_log = logging.getLogger("backhaul.intake")
+
+_CREDIT = 200
+_SUBMIT = "dev.backhaul.task.submit"
+
+
+class Intake:
+    """Reads `backhaul.submit`. What cannot be accepted is kept in `backhaul.invalid` with its reason."""
+
+    def __init__(self, store: Store, broker: Broker, relay: Relay, acceptance: Acceptance, clock: Clock) -> None:
+        self._store = store
+        self._broker = broker
+        self._relay = relay
+        self._acceptance = acceptance
+        self._clock = clock
+        self._batcher: Batcher[Draft, Admission] = Batcher(self._accept, limit=_CREDIT)
+
+    async def run(self) -> None:
+        subscription = await self._broker.subscribe(topology.SUBMIT, self._handle, credit=_CREDIT)
+        try:
+            await self._batcher.run()
+        finally:
+            await subscription.cancel()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        try:
+            draft = await self._acceptance.draft(*_read(delivery))
+            admission = await self._batcher.submit(draft)
+            if admission.conflict:
+                raise Rejected(ProblemCode.IDEMPOTENCY_KEY_REUSED, _reused(draft, admission))
+        except Rejected as refusal:
+            await self._set_aside(delivery, refusal.problem)
+
+    async def _accept(self, drafts: list[Draft]) -> Sequence[Admission]:
+        admissions, dispatch = await self._store.accept(drafts)
+        self._relay.hand_over(dispatch)
+        return admissions
+
+    async def _set_aside(self, delivery: Delivery, problem: Problem) -> None:
+        pointed = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in problem.errors)
+        detail = f"{problem.detail or problem.title} {pointed}".strip()
+        _log.warning("a submission to %s is set aside: %s: %s", delivery.routing_key, problem.code, detail)
+        await dead_letter(self._broker, topology.INVALID, delivery, problem.code, detail, self._clock.now())
+
+
+def _reused(draft: Draft, admission: Admission) -> str:
+    return f"The id {draft.record.key!r} belongs to task {admission.snapshot.record.id}, of another kind or input."
+
+
+def _read(delivery: Delivery) -> tuple[Json, Origin]:
+    """The body of a submission, and what its transport says. Raises `Rejected`."""
+    media = (delivery.content_type or "application/json").partition(";")[0].strip().lower()
+    if media == CLOUDEVENT:
+        return _full(delivery)
+    if media == "application/json":
+        return _plain(delivery)
+    raise Rejected(
+        ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+        f"The content type {media!r} is not one of application/json (the input itself) and {CLOUDEVENT}.",
+    )
+
+
+def _plain(delivery: Delivery) -> tuple[Json, Origin]:
+    if not delivery.message_id:
+        raise Rejected(
+            ProblemCode.INVALID_INPUT,
+            "The message has no message_id: it is needed as the idempotency key, so that a repeat makes no second task.",
+        )
+    body = {"kind": delivery.routing_key, "input": decode(delivery.body), **_properties(delivery)}
+    return body, Origin(key=delivery.message_id, traceparent=_traceparent(delivery))
+
+
+def _full(delivery: Delivery) -> tuple[Json, Origin]:
+    raw = decode(delivery.body)
+    try:
+        event = CloudEvent.model_validate(raw)
+    except ValidationError as error:
+        raise Rejected(ProblemCode.INVALID_INPUT, "This is not a CloudEvent.", errors=faults(error)) from error
+    if event.type != _SUBMIT or not event.id or not event.source:
+        raise Rejected(ProblemCode.INVALID_INPUT, f"The CloudEvent needs an id, a source, and the type {_SUBMIT}.")
+    if not isinstance(event.data, dict):
+        raise Rejected(ProblemCode.INVALID_INPUT, "The CloudEvent's data must be the body of a submission.")
+    body = {**_properties(delivery), **event.data}
+    traceparent = event.traceparent or _traceparent(delivery)
+    return body, Origin(key=f"{event.source}#{event.id}", traceparent=traceparent)
+
+
+def _properties(delivery: Delivery) -> dict[str, Any]:
+    """What AMQP itself can say of a task: priority and time to live."""
+    said: dict[str, Any] = {}
+    if delivery.priority:
+        said["priority"] = delivery.priority
+    if delivery.expiration is not None:
+        said["expires_in"] = delivery.expiration.total_seconds()
+    return said
+
+
+def _traceparent(delivery: Delivery) -> str | None:
+    value = delivery.headers.get("traceparent")
+    return value if isinstance(value, str) else None

@@ -1,0 +1,80 @@
+"""The role: its desks, its intake and its reaper, in one task group."""
+
+from datetime import timedelta
+
+from backhaul.core import topology
+from backhaul.core.acceptance import Acceptance
+from backhaul.core.catalogue import Catalogue
+from backhaul.core.clock import Clock
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.core.relay import Relay
+from backhaul.ledger.answers import Answers
+from backhaul.ledger.beats import BeatDesk
+from backhaul.ledger.claims import ClaimDesk
+from backhaul.ledger.desk import Desk, supervise
+from backhaul.ledger.intake import Intake
+from backhaul.ledger.reaper import Reaper
+from backhaul.ledger.recorder import Recorder
+from backhaul.settings import Settings
+from backhaul_contracts.ids import new_id
+from backhaul_contracts.messages import BEATS, CLAIMS, SHARD
+
+
+class Ledger:
+    """One ledger process. Any number may run: they compete for claims and beats, and take turns at the shards.
+
+    `alone`: no worker can have outlived the last ledger (everything runs in this process), so leases that lapse need
+    no second look.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        relay: Relay,
+        *,
+        settings: Settings,
+        clock: Clock,
+        alone: bool = False,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self.id = new_id("ldg")
+        source = f"/backhaul/ledger/{self.id}"
+        self._answers = answers = Answers(broker, source)
+        claims = ClaimDesk(store, relay, answers, settings.lease)
+        beats = BeatDesk(store, broker, relay, answers, settings.lease)
+        self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.read, claims.handle)
+        self._beats = Desk(broker, clock, topology.BEATS, BEATS.read, beats.handle)
+        self._recorders = [
+            Desk(broker, clock, topology.ledger_queue(n), SHARD.read, self._recorder(relay, n, settings).handle)
+            for n in range(settings.ledger_shards)
+        ]
+        self._intake = Intake(store, broker, relay, Acceptance(Catalogue(store, clock), clock), clock)
+        patience = timedelta(0) if alone else settings.lease
+        self.reaper = Reaper(store, broker, relay, clock, source, patience=patience)
+
+    def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
+        return Recorder(self._store, relay, self._answers, number=number, shards=settings.ledger_shards)
+
+    async def prepare(self) -> None:
+        """Declare the queues of every announced kind, and issue the tokens that a broker without memory has lost."""
+        queues = {spec.queue for spec in await self._store.kinds()}
+        claimable = await self._store.claimable()
+        await self._broker.declare(topology.task_queues(queues | claimable.keys()))
+        for queue, count in claimable.items():
+            if not await self._broker.ready(topology.task_queue(queue)):
+                await self.reaper.issue(queue, count)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self.prepare()
+        await supervise(
+            self._answers.run(),
+            self._claims.run(),
+            self._beats.run(),
+            *(recorder.run() for recorder in self._recorders),
+            self._intake.run(),
+            self.reaper.run(),
+        )

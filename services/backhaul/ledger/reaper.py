@@ -1,0 +1,132 @@
+"""The reaper: what time asks for. Due retries and schedules, lapsed leases, lost tokens, owed messages, retention."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from backhaul.core import topology
+from backhaul.core.announcements import token_message
+from backhaul.core.clock import Clock
+from backhaul.core.commands import Lose
+from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.ports.broker import Broker, Message
+from backhaul.core.ports.store import Store, Token
+from backhaul.core.relay import Relay
+from backhaul.ledger.desk import supervise
+from backhaul_contracts.envelope import CLOUDEVENT_BATCH
+from backhaul_contracts.ids import TaskId
+from backhaul_contracts.messages import Lapsed, write_batch
+from backhaul_contracts.reports import Lapse
+
+_log = logging.getLogger("backhaul.reaper")
+
+_LIMIT = 500
+_TOKENS = 1_000
+_TICK = timedelta(milliseconds=500)
+_SWEEP = timedelta(seconds=2)
+_BALANCE = timedelta(seconds=5)
+_PURGE = timedelta(seconds=30)
+_OWED_AFTER = timedelta(seconds=5)
+
+
+class Reaper:
+    """Any number may run at once: each of its acts is guarded by the store, so that doing it twice does nothing.
+
+    `patience` is how long it has to be at work without an outage before it takes leases away: workers that could not
+    be heard meanwhile must get the chance to speak first (I4, I10).
+    """
+
+    def __init__(
+        self, store: Store, broker: Broker, relay: Relay, clock: Clock, source: str, *, patience: timedelta
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._relay = relay
+        self._clock = clock
+        self._source = source
+        self._patience = patience
+        self._sound_since: datetime | None = None
+        self._short: dict[str, int] = {}
+
+    async def run(self) -> None:
+        await supervise(
+            self._every(_TICK, self.release),
+            self._every(_TICK, self.reap),
+            self._every(_SWEEP, self.sweep),
+            self._every(_BALANCE, self.balance),
+            self._every(_PURGE, self.purge),
+        )
+
+    async def _every(self, interval: timedelta, act: Callable[[], Awaitable[bool]]) -> None:
+        """Act, at once again as long as there is more to do. An outage is waited out, and noted."""
+        while True:
+            try:
+                more = await act()
+            except (StoreUnavailable, BrokerUnavailable) as error:
+                self._sound_since = None
+                _log.warning("%s waits for an outage to end: %s", act.__name__, error)
+                more = False
+            if not more:
+                await self._clock.sleep(interval)
+
+    async def release(self) -> bool:
+        """Queue what is due, expire what came too late, give up on cancels whose grace is over."""
+        commands = await self._store.overdue(_LIMIT)
+        if commands:
+            _, dispatch = await self._store.advance(commands)
+            self._relay.hand_over(dispatch)
+        return len(commands) == _LIMIT
+
+    async def reap(self) -> bool:
+        """Send lapsed attempts through their own shards, behind reports in flight; never change them here."""
+        now = self._clock.now()
+        if not self._broker.connected:
+            self._sound_since = None
+            return False
+        if self._sound_since is None:
+            self._sound_since = now
+        lapsed = await self._store.lapsed(_LIMIT)
+        if now - self._sound_since >= self._patience and lapsed:
+            _log.warning("the leases of %d attempts have lapsed", len(lapsed))
+            await self._broker.publish([self._lapse(lose) for lose in lapsed])
+        return False
+
+    def _lapse(self, lose: Lose) -> Message:
+        body = write_batch(self._source, Lapsed, [Lapse(task_id=lose.task_id, attempt=lose.attempt)])
+        return Message(
+            exchange=topology.REPORTS,
+            routing_key=str(topology.shard(lose.task_id)),
+            body=body,
+            content_type=CLOUDEVENT_BATCH,
+        )
+
+    async def sweep(self) -> bool:
+        """Publish what a crash or a broker outage has left in the outbox, in order of its commit."""
+        if not self._broker.connected:
+            return False
+        dispatches = await self._store.owed(_OWED_AFTER, _LIMIT)
+        if dispatches:
+            await self._relay.publish(dispatches)
+            _log.info("%d dispatches left behind were published", len(dispatches))
+        return len(dispatches) == _LIMIT
+
+    async def balance(self) -> bool:
+        """Issue tokens anew for queues in which tasks wait but, on two sweeps, no token does."""
+        if not self._broker.connected:
+            return False
+        claimable = await self._store.claimable()
+        short = {queue: n for queue, n in claimable.items() if not await self._broker.ready(topology.task_queue(queue))}
+        for queue in short.keys() & self._short.keys():
+            await self.issue(queue, short[queue])
+        self._short = short
+        return False
+
+    async def issue(self, queue: str, count: int) -> None:
+        """Publish up to 1,000 tokens for a queue. Surplus tokens do no harm: who claims on one gets `empty`."""
+        token = token_message(Token(queue, TaskId("")))
+        await self._broker.publish([token] * min(count, _TOKENS))
+        _log.info("%d tokens were issued anew for queue %s", min(count, _TOKENS), queue)
+
+    async def purge(self) -> bool:
+        """Delete tasks whose retention is over."""
+        return await self._store.purge(_LIMIT) == _LIMIT
