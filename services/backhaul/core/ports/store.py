@@ -180,6 +180,11 @@ class Store(Protocol):
         """Attempts whose worker's lease has run out."""
         ...
 
+    async def end_leases(self) -> None:
+        """End the lease of every worker now: for a platform that has its store to itself and has just started, so that
+        no worker of before can still be at work."""
+        ...
+
     async def owed(self, age: timedelta, limit: int) -> list[Dispatch]:
         """Outbox entries older than `age`, in order of their commit, locked against other sweepers for as long as
         it takes to publish them (30 s): left behind by a crash or a broker outage."""

@@ -1,0 +1,50 @@
+"""`backhaul dev`: the embedded platform as a process that stays up."""
+
+import asyncio
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+from backhaul.core.errors import ConfigurationError
+from backhaul.embedded.embedded import embedded
+from backhaul.settings import Settings
+from backhaul.wiring.logs import set_up_logs
+from backhaul.wiring.processes import address, event_loop_factory
+from backhaul.wiring.signals import stop_on_signals
+from backhaul.worker import load_services
+
+EXAMPLES = ("digest.service:service", "linkcheck.service:service")
+
+
+def run_dev(
+    settings: Settings, targets: Sequence[str], *, host: str, port: int, data: str, reload: bool = False
+) -> None:
+    """Serve until SIGTERM or Ctrl-C. Without targets the example services run, where they are installed."""
+    set_up_logs(settings)
+    settings = settings.model_copy(update={"host": host, "port": port})
+    address(settings)
+    names = list(targets) or _examples()
+    if reload:
+        raise ConfigurationError("--reload is not available yet: restart `backhaul dev` after a change")
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        runner.run(_serve(settings, names, host, port, data))
+
+
+async def _serve(settings: Settings, names: Sequence[str], host: str, port: int, data: str) -> None:
+    services = load_services(names)
+    with stop_on_signals() as stop:
+        async with embedded(services, data=data, host=host, port=port, settings=settings) as platform:
+            kinds = ", ".join(kind for service in services for kind in service.handlers)
+            print(f"Backhaul is up at {platform.url}", file=sys.stderr)
+            print(f"  kinds  {kinds}", file=sys.stderr)
+            print(f"  data   {os.path.abspath(data) if data != ':memory:' else 'in memory only'}", file=sys.stderr)
+            print("  stop   Ctrl-C", file=sys.stderr, flush=True)
+            await stop.wait()
+
+
+def _examples() -> list[str]:
+    found = [target for target in EXAMPLES if importlib.util.find_spec(target.partition(".")[0])]
+    if not found:
+        raise ConfigurationError("no service was named and the examples are not installed: give MODULE:SERVICE")
+    return found

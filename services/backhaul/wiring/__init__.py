@@ -1,0 +1,18 @@
+"""Wiring: the one place where adapters are chosen and roles are put together. Everything heavy is imported on use."""
+
+from backhaul.wiring.adapters import open_broker, open_store
+from backhaul.wiring.maintenance import apply_topology, check_database, check_topology, upgrade_database
+from backhaul.wiring.processes import run_gateway, run_ledger, run_server, run_worker
+
+__all__ = [
+    "apply_topology",
+    "check_database",
+    "check_topology",
+    "open_broker",
+    "open_store",
+    "run_gateway",
+    "run_ledger",
+    "run_server",
+    "run_worker",
+    "upgrade_database",
+]

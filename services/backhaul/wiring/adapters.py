@@ -1,0 +1,27 @@
+"""Which adapter stands behind a port: chosen by the URL, here and nowhere else."""
+
+import random
+
+from backhaul.core.clock import Clock
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.core.transitions import Rules
+from backhaul.settings import Settings
+
+
+def open_store(settings: Settings, clock: Clock, *, url: str | None = None) -> Store:
+    """The store at `url` (default: the configured one), not yet started.
+
+    Raises `ConfigurationError` for a URL of another database than PostgreSQL and SQLite.
+    """
+    from backhaul.store import open_store as open_by_url
+
+    rules = Rules(retention=settings.retention, draw=random.random)
+    return open_by_url(url or settings.database_url.get_secret_value(), clock=clock, rules=rules)
+
+
+def open_broker(settings: Settings, name: str) -> Broker:
+    """The configured RabbitMQ, not yet started. `name` is what its operators see."""
+    from backhaul.broker.rabbitmq import RabbitBroker
+
+    return RabbitBroker(settings.amqp_url.get_secret_value(), name=name)

@@ -1,0 +1,75 @@
+"""Serving HTTP: uvicorn, under our own signals and on a socket that we know."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from backhaul.core.errors import ConfigurationError
+
+_BACKLOG = 2_048
+_GOODBYE_SECONDS = 5
+
+
+class HttpServer:
+    """One listening socket with an application behind it."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        """Binds at once, so that `url` is known. Raises `ConfigurationError` if the address cannot be had."""
+        self._socket = _bind(host, port)
+        self._host = host
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_GOODBYE_SECONDS,
+            backlog=_BACKLOG,
+        )
+        self._server = _Server(config)
+
+    @property
+    def url(self) -> str:
+        """Where it is served, with the real port."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def run(self) -> None:
+        """Serve until `stop`; running requests get a few seconds to end."""
+        await self._server.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+    def close(self) -> None:
+        """Let go of the socket, also if `run` was never called."""
+        self._socket.close()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the process: it may hold more roles than this server."""
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}: {error.strerror}: set BACKHAUL_HOST") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror}: stop what uses it, or choose another with --port"
+        ) from error
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,72 @@
+"""The whole platform in this process: every role, and HTTP on a loopback port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from backhaul.core import topology
+from backhaul.core.clock import Clock
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.gateway import create_app
+from backhaul.settings import Settings
+from backhaul.wiring.http import HttpServer
+from backhaul.wiring.platform import Platform
+from backhaul.worker import Service
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """A running platform: where it serves, and its parts."""
+
+    url: str
+    app: FastAPI
+    platform: Platform
+
+
+@asynccontextmanager
+async def in_process(
+    services: Sequence[Service],
+    store: Store,
+    broker: Broker,
+    *,
+    settings: Settings,
+    clock: Clock,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[InProcess]:
+    """Start store, broker, ledger, a worker for each service, and a gateway; on leaving, end them in good order.
+
+    The store must be this platform's alone: work that was under way when it last ended is taken up again at once.
+    """
+    platform = Platform(store, broker, settings=settings, clock=clock)
+    app = create_app(platform.add_gateway())
+    server = HttpServer(app, host, port)
+    try:
+        await store.start()
+        await store.end_leases()
+        await broker.start()
+        await broker.declare(topology.platform(settings.ledger_shards))
+        platform.add_ledger(alone=True)
+        platform.add_workers(services)
+        async with platform.running(), _served(server):
+            yield InProcess(server.url, app, platform)
+    finally:
+        server.close()
+        await broker.stop()
+        await store.stop()
+
+
+@asynccontextmanager
+async def _served(server: HttpServer) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.run())
+        try:
+            yield
+        finally:
+            server.stop()
+            with suppress(asyncio.CancelledError):
+                await serving

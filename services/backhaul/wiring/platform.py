@@ -1,0 +1,87 @@
+"""Roles put together: whatever runs in one process shares one store, one broker and one relay."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from backhaul.core.clock import Clock
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.core.relay import Relay
+from backhaul.settings import Settings
+
+if TYPE_CHECKING:
+    from backhaul.gateway import Gateway
+    from backhaul.ledger import Ledger
+    from backhaul.worker import Service, Worker
+
+
+class Platform:
+    """The roles of one process over a started store and a started broker."""
+
+    def __init__(self, store: Store, broker: Broker, *, settings: Settings, clock: Clock) -> None:
+        self.store = store
+        self.broker = broker
+        self.settings = settings
+        self.clock = clock
+        self._relay = Relay(store, broker)
+        self.gateway: Gateway | None = None
+        self.ledger: Ledger | None = None
+        self.workers: list[Worker] = []
+
+    def add_gateway(self) -> "Gateway":
+        from backhaul.gateway import Gateway
+
+        self.gateway = Gateway(self.store, self.broker, self._relay, settings=self.settings, clock=self.clock)
+        return self.gateway
+
+    def add_ledger(self, *, alone: bool = False) -> "Ledger":
+        from backhaul.ledger import Ledger
+
+        self.ledger = Ledger(
+            self.store, self.broker, self._relay, settings=self.settings, clock=self.clock, alone=alone
+        )
+        return self.ledger
+
+    def add_workers(self, services: Sequence["Service"]) -> None:
+        self.workers.extend(build_workers(services, self.broker, settings=self.settings, clock=self.clock))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """All roles at work. On leaving, workers drain first, while the ledger can still record what they hand back."""
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as roles:
+            loops = [roles.create_task(self._relay.run())]
+            if self.ledger is not None:
+                loops.append(roles.create_task(self.ledger.run()))
+            if self.gateway is not None:
+                loops.append(roles.create_task(self.gateway.run()))
+            async with asyncio.TaskGroup() as workers:
+                for worker in self.workers:
+                    workers.create_task(worker.run(stop=stop))
+                try:
+                    yield
+                finally:
+                    stop.set()
+            for loop in loops:
+                loop.cancel()
+
+
+def build_workers(
+    services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock
+) -> list["Worker"]:
+    """A worker for each service."""
+    from backhaul.worker import Worker
+
+    return [
+        Worker(
+            [service],
+            broker,
+            heartbeat=settings.heartbeat,
+            max_result=settings.max_result,
+            drain_grace=settings.drain_grace,
+            clock=clock,
+        )
+        for service in services
+    ]

@@ -1,0 +1,142 @@
+"""The processes of a production deployment: each a role, or several, over RabbitMQ and PostgreSQL."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from backhaul.core import topology
+from backhaul.core.clock import SystemClock
+from backhaul.core.errors import ConfigurationError
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.settings import Settings
+from backhaul.wiring.adapters import open_broker, open_store
+from backhaul.wiring.logs import set_up_logs
+from backhaul.wiring.platform import Platform, build_workers
+from backhaul.wiring.signals import stop_on_signals
+
+_log = logging.getLogger("backhaul")
+
+DEFAULT_PORT = 8080
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def run_gateway(settings: Settings) -> None:
+    """A gateway, until SIGTERM or SIGINT. It starts, and accepts, while the broker is down."""
+    _run(settings, lambda: _serve(settings, "gateway", gateway=True, ledger=False))
+
+
+def run_ledger(settings: Settings) -> None:
+    """A ledger, until SIGTERM or SIGINT."""
+    _run(settings, lambda: _serve(settings, "ledger", gateway=False, ledger=True))
+
+
+def run_server(settings: Settings) -> None:
+    """Gateway and ledger in one process, until SIGTERM or SIGINT."""
+    _run(settings, lambda: _serve(settings, "server", gateway=True, ledger=True))
+
+
+def run_worker(settings: Settings, targets: Sequence[str], slots: int | None = None) -> None:
+    """Workers for the services named by `targets` (`MODULE:SERVICE`), until SIGTERM or SIGINT."""
+    _run(settings, lambda: _work(settings, targets, slots))
+
+
+def _run(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    set_up_logs(settings)
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        runner.run(main())
+
+
+def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists (not on Windows), else asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings, role: str, *, gateway: bool, ledger: bool) -> None:
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        store = await stack.enter_async_context(_started_store(settings))
+        broker = await stack.enter_async_context(_started_broker(settings, role, required=ledger))
+        platform = Platform(store, broker, settings=settings, clock=SystemClock())
+        if ledger:
+            platform.add_ledger()
+        if gateway:
+            platform.add_gateway()
+        await stack.enter_async_context(platform.running())
+        if gateway:
+            await _serve_http(platform, settings, stop)
+        else:
+            _log.info("%s is at work", role)
+            await stop.wait()
+
+
+async def _serve_http(platform: Platform, settings: Settings, stop: asyncio.Event) -> None:
+    from backhaul.gateway import create_app
+    from backhaul.wiring.http import HttpServer
+
+    assert platform.gateway is not None
+    server = HttpServer(create_app(platform.gateway), *address(settings))
+    _log.info("gateway %s listens on %s", platform.gateway.id, server.url)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.run())
+        await stop.wait()
+        server.stop()
+
+
+def address(settings: Settings) -> tuple[str, int]:
+    """Where to serve HTTP. Raises `ConfigurationError` for an address that is not safe without API keys."""
+    if settings.host not in _LOOPBACK:
+        raise ConfigurationError(
+            f"BACKHAUL_HOST={settings.host} would open the API to the network without keys: "
+            "serve on 127.0.0.1, behind a proxy that authenticates"
+        )
+    return settings.host, DEFAULT_PORT if settings.port is None else settings.port
+
+
+async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -> None:
+    from backhaul.worker import load_services
+
+    services = load_services(targets, slots=slots)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        broker = await stack.enter_async_context(_started_broker(settings, "worker", required=True))
+        workers = build_workers(services, broker, settings=settings, clock=SystemClock())
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(worker.run(stop=stop))
+
+
+@asynccontextmanager
+async def _started_store(settings: Settings) -> AsyncIterator[Store]:
+    store = open_store(settings, SystemClock())
+    try:
+        await store.start()
+        yield store
+    finally:
+        await store.stop()
+
+
+@asynccontextmanager
+async def _started_broker(settings: Settings, role: str, *, required: bool) -> AsyncIterator[Broker]:
+    broker = open_broker(settings, f"backhaul {role} on {socket.gethostname()}")
+    try:
+        await broker.start(required=required)
+        if broker.connected:
+            _refuse_misfits(await broker.check(topology.platform(settings.ledger_shards)))
+        yield broker
+    finally:
+        await broker.stop()
+
+
+def _refuse_misfits(misfits: Sequence[topology.Misfit]) -> None:
+    if misfits:
+        first = misfits[0]
+        others = f" (and {len(misfits) - 1} more)" if len(misfits) > 1 else ""
+        raise ConfigurationError(f"the broker's topology does not fit: {first.thing} {first.fact}{others}: {first.remedy}")
