@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     drain_grace: Duration = timedelta(seconds=30)
     """How long running attempts may go on after SIGTERM before they are handed back."""
 
+    url: str = "http://127.0.0.1:8080"
+    """Where clients and commands find the gateway."""
+
+    api_key: SecretStr | None = None
+    """The key that clients and commands show to the gateway; None: none, which is enough on the loopback interface."""
+
     @model_validator(mode="after")
     def _lease_outlasts_heartbeats(self) -> "Settings":
         if self.lease < 3 * self.heartbeat:
