@@ -4,7 +4,16 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from backhaul_contracts.ids import TASK_ID_PATTERN
 
@@ -82,7 +91,10 @@ Duration = Annotated[
     PlainSerializer(lambda length: length.total_seconds(), return_type=float),
 ]
 Moment = Annotated[
-    datetime, AfterValidator(_aware), PlainSerializer(format_time, return_type=str, when_used="json-unless-none")
+    datetime,
+    AfterValidator(_aware),
+    PlainSerializer(format_time, return_type=str, when_used="json-unless-none"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Text = Annotated[str, AfterValidator(_storable)]
 Kind = Annotated[str, StringConstraints(pattern=KIND_PATTERN, max_length=200)]
