@@ -1,0 +1,92 @@
+"""Test servers as fixtures. A missing server skips its tests, loudly; in CI it fails them."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from typing import TypeVar
+
+import pytest
+
+from tests.support.databases import create_database, drop_database
+from tests.support.postgresql import PrivatePostgreSQL, installed_postgresql
+from tests.support.rabbitmq import PrivateRabbitMQ, installed_rabbitmq
+from tests.support.servers import PostgreSQLServer, RabbitMQServer, ServerMissingError, postgresql, rabbitmq
+
+REQUIRE = "BACKHAUL_TEST_REQUIRE_SERVERS"
+
+_missing = pytest.StashKey[set[str]]()
+
+
+Server = TypeVar("Server")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(request: pytest.FixtureRequest) -> Iterator[RabbitMQServer]:
+    """The session's broker, shared by all tests: work in a vhost of your own (`amqp_url`)."""
+    with closing(_provide(request.config, rabbitmq)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(request: pytest.FixtureRequest) -> Iterator[PostgreSQLServer]:
+    """The session's database server, shared by all tests: work in a database of your own (`database_url`)."""
+    with closing(_provide(request.config, lambda: postgresql(fsync=False))) as server:
+        yield server
+
+
+@pytest.fixture
+async def amqp_url(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
+    """The URL of a vhost that holds nothing of ours."""
+    url = await rabbitmq_server.create_vhost()
+    yield url
+    await rabbitmq_server.drop_vhost(url)
+
+
+@pytest.fixture
+async def database_url(postgresql_server: PostgreSQLServer) -> AsyncIterator[str]:
+    """The URL of a new, empty database."""
+    url = await create_database(postgresql_server.url)
+    yield url
+    await drop_database(postgresql_server.url, url)
+
+
+@pytest.fixture(scope="module")
+def private_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
+    """A broker of this test module's own, running, to stop, kill and freeze."""
+    with _provide(request.config, _own_rabbitmq) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def private_postgresql(request: pytest.FixtureRequest) -> Iterator[PrivatePostgreSQL]:
+    """A database server of this test module's own, running and with fsync, to stop, kill and freeze."""
+    with _provide(request.config, _own_postgresql) as server:
+        yield server
+
+
+def _own_rabbitmq() -> PrivateRabbitMQ:
+    if installed_rabbitmq() is None:
+        raise ServerMissingError("no RabbitMQ that tests may kill: install the package rabbitmq-server")
+    return PrivateRabbitMQ()
+
+
+def _own_postgresql() -> PrivatePostgreSQL:
+    if installed_postgresql() is None:
+        raise ServerMissingError("no PostgreSQL that tests may kill: install the package postgresql")
+    return PrivatePostgreSQL()
+
+
+def _provide(config: pytest.Config, make: Callable[[], Server]) -> Server:
+    try:
+        return make()
+    except ServerMissingError as missing:
+        if os.environ.get(REQUIRE) == "1":
+            pytest.fail(f"{missing} ({REQUIRE} is set)", pytrace=False)
+        config.stash.setdefault(_missing, set()).add(str(missing))
+        pytest.skip(str(missing))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line for what was left untested, too loud to be overlooked."""
+    if missing := config.stash.get(_missing, set()):
+        terminalreporter.write_line(f"NOT TESTED: {'; '.join(sorted(missing))}", red=True, bold=True)

@@ -1,0 +1,166 @@
+"""A RabbitMQ node of our own, from the installed program: own name, ports, cookie, folder and epmd."""
+
+import asyncio
+import re
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.erlang import ErlangConsole
+from tests.support.ports import LOOPBACK, await_true, free_port, listens, speaks_amqp
+from tests.support.private import START_TIMEOUT, PrivateServer
+from tests.support.sandbox import Sandbox
+
+# Debian's program on the PATH only works as root and becomes the user rabbitmq: the real one stands here.
+_DEBIAN = Path("/usr/lib/rabbitmq/bin")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
+_USER = "backhaul"
+
+
+class QueueDepth(NamedTuple):
+    """What one queue holds."""
+
+    ready: int
+    unacknowledged: int
+
+
+def installed_rabbitmq() -> Path | None:
+    """The server's start script on this machine, or None."""
+    found = shutil.which("rabbitmq-server", path=f"{_DEBIAN}:{_PATH}")
+    return Path(found) if found and shutil.which("erl", path=_PATH) else None
+
+
+class PrivateRabbitMQ(PrivateServer):
+    """A RabbitMQ node; `program` is its start script, else the installed one."""
+
+    name = "RabbitMQ"
+    logs = ("start.log", "rabbitmq.log")
+
+    def __init__(self, program: Path | None = None) -> None:
+        script = program or installed_rabbitmq()
+        if script is None:
+            raise RuntimeError("RabbitMQ is not installed here: install the package rabbitmq-server")
+        super().__init__(Sandbox("rabbitmq"))
+        self._script = script
+        self._password = secrets.token_hex(8)
+        self._port, self._epmd_port = free_port(), free_port()
+        self._node = f"backhaul-{secrets.token_hex(4)}@localhost"
+        self._env = self._environment()
+        self._console: ErlangConsole | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL of the default vhost."""
+        return self._url_of("%2F")
+
+    async def create_vhost(self) -> str:
+        """The URL of a new, empty vhost."""
+        vhost = f"test-{secrets.token_hex(6)}"
+        await self.evaluate(
+            f'rabbit_vhost:add(<<"{vhost}">>, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
+            f'<<"{_USER}">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)'
+        )
+        return self._url_of(vhost)
+
+    async def drop_vhost(self, url: str) -> None:
+        """Remove a vhost with all it holds; connections to it are closed."""
+        await self.evaluate(f'rabbit_vhost:delete(<<"{_vhost(url)}">>, <<"tests">>)')
+
+    async def queues(self, url: str) -> dict[str, QueueDepth]:
+        """Every queue of a vhost. Counts of quorum queues may be half a second old."""
+        listed = await self.evaluate(
+            "[{element(4, N), R, U} || [{name, N}, {messages_ready, R}, {messages_unacknowledged, U}] <- "
+            f'rabbit_amqqueue:info_all(<<"{_vhost(url)}">>, [name, messages_ready, messages_unacknowledged])]'
+        )
+        found = re.findall(r'<<"([^"]*)">>,(\d+),(\d+)', listed)
+        return {name: QueueDepth(int(ready), int(unacknowledged)) for name, ready, unacknowledged in found}
+
+    async def settle(self) -> None:
+        """Write down at once what the node would write within three minutes.
+
+        RabbitMQ 3.10 notes new quorum queues in a table that it saves lazily: killed before, it has the queue
+        after its restart, but without messages and deaf to new ones.
+        """
+        await self.evaluate("[ok = dets:sync(Table) || Table <- dets:all()]")
+
+    async def drop_connections(self) -> None:
+        """Close every client's connection from the broker's side."""
+        await self.evaluate(
+            '[rabbit_networking:close_connection(P, <<"test">>) || P <- rabbit_networking:connections()]'
+        )
+
+    async def raise_memory_alarm(self) -> None:
+        """Block publishers, as a broker short of memory does, until `clear_memory_alarm`."""
+        await self.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})")
+
+    async def clear_memory_alarm(self) -> None:
+        """Let publishers go on."""
+        await self.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
+
+    async def evaluate(self, expressions: str) -> str:
+        """The value of Erlang expressions on the node, as Erlang prints it; see `ErlangConsole`."""
+        if self._console is None:
+            raise RuntimeError("RabbitMQ was never started: call start() first")
+        return await asyncio.to_thread(self._console.evaluate, expressions)
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        if self._console is None:
+            self._console = self._prepare()
+        # With input allowed the script becomes the node instead of waiting for it, so signals reach the node.
+        env = self._env | {"RABBITMQ_ALLOW_INPUT": "1"}
+        return self._sandbox.spawn([str(self._script), "-noinput"], env=env, log="start.log")
+
+    def _serves(self, pid: int) -> bool:  # noqa: ARG002 - the port says enough
+        return speaks_amqp(self._port)
+
+    def _prepare(self) -> ErlangConsole:
+        self._write_configuration()
+        epmd = shutil.which("epmd", path=_PATH) or "epmd"
+        self._sandbox.spawn([epmd], env=self._env, log="epmd.log")
+        await_true(lambda: listens(self._epmd_port), START_TIMEOUT, lambda: "Erlang's epmd did not start")
+        return ErlangConsole(self._sandbox, self._node, env=self._env)
+
+    def _write_configuration(self) -> None:
+        folder = self._sandbox.folder
+        (folder / "home").mkdir()
+        self._sandbox.write("home/.erlang.cookie", secrets.token_hex(16), mode=0o400)
+        self._sandbox.write("enabled_plugins", "[].\n")
+        self._sandbox.write(
+            "rabbitmq.conf",
+            f"listeners.tcp.1 = {LOOPBACK}:{self._port}\n"
+            f"default_user = {_USER}\n"
+            f"default_pass = {self._password}\n"
+            f"log.file = {folder / 'rabbitmq.log'}\n"
+            "disk_free_limit.absolute = 50MB\n",
+        )
+
+    def _environment(self) -> dict[str, str]:
+        folder = self._sandbox.folder
+        return {
+            "HOME": str(folder / "home"),
+            "PATH": _PATH,
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "none"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_LOG_BASE": str(folder),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-kernel inet_dist_use_interface {127,0,0,1} -rabbit quorum_tick_interval 500"
+            ),
+        }
+
+    def _url_of(self, vhost: str) -> str:
+        return f"amqp://{_USER}:{self._password}@{LOOPBACK}:{self._port}/{vhost}"
+
+
+def _vhost(url: str) -> str:
+    name = url.rsplit("/", 1)[-1]
+    return "/" if name == "%2F" else name
