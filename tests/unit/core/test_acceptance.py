@@ -1,0 +1,132 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from backhaul.core.acceptance import Acceptance, Origin
+from backhaul.core.catalogue import Catalogue
+from backhaul.core.errors import Rejected
+from backhaul.core.ports.store import Store
+from backhaul.testing.clock import ManualClock
+from backhaul_contracts.kinds import KindSpec, RetryRule
+from backhaul_contracts.tasks import Status
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def spec(kind: str = "digest.summarise", **changes: Any) -> KindSpec:
+    schema = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "pages": {"type": "array", "items": {"type": "integer"}}},
+        "required": ["text"],
+    }
+    values: dict[str, Any] = {
+        "kind": kind,
+        "version": "2",
+        "service": "digest",
+        "service_version": "1.0.0",
+        "queue": "digest",
+        "timeout": timedelta(minutes=10),
+        "grace": timedelta(seconds=5),
+        "retry": RetryRule(max_attempts=5, base=timedelta(seconds=1), cap=timedelta(minutes=5)),
+        "input_schema": schema,
+        "result_schema": {},
+    }
+    return KindSpec(**{**values, **changes})
+
+
+class Kinds:
+    """The one call of the store that matters here."""
+
+    def __init__(self, *specs: KindSpec) -> None:
+        self.specs = list(specs)
+
+    async def kinds(self) -> list[KindSpec]:
+        return self.specs
+
+
+def acceptance(kinds: Kinds, clock: ManualClock | None = None) -> Acceptance:
+    clock = clock or ManualClock(NOW)
+    return Acceptance(Catalogue(cast(Store, kinds), clock), clock)
+
+
+async def rejection(body: Any, origin: Origin = Origin()) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        await acceptance(Kinds(spec())).draft(body, origin)
+    return caught.value
+
+
+async def test_a_draft_takes_what_is_not_said_from_its_kind() -> None:
+    draft = await acceptance(Kinds(spec())).draft({"kind": "digest.summarise", "input": {"text": "One."}}, Origin())
+
+    record = draft.record
+    assert (record.status, record.queue, record.version) == (Status.QUEUED, "digest", "2")
+    assert (record.timeout, record.max_attempts, record.retry_cap) == (timedelta(minutes=10), 5, timedelta(minutes=5))
+    assert draft.input == '{"text":"One."}'
+    assert draft.fingerprint is None
+
+
+async def test_a_delay_makes_it_scheduled() -> None:
+    body = {"kind": "digest.summarise", "input": {"text": ""}, "delay": "30s", "expires_in": "1m"}
+
+    record = (await acceptance(Kinds(spec())).draft(body, Origin())).record
+
+    assert record.status is Status.SCHEDULED
+    assert record.scheduled_for == record.not_before == NOW + timedelta(seconds=30)
+    assert record.expires_at == NOW + timedelta(minutes=1)
+
+
+async def test_wrong_input_is_pointed_at_from_the_root_of_the_body() -> None:
+    refusal = await rejection({"kind": "digest.summarise", "input": {"text": "", "pages": [1, "two"]}})
+
+    assert refusal.problem.code == "invalid_input"
+    assert refusal.problem.status == 422
+    assert [fault.pointer for fault in refusal.problem.errors] == ["/input/pages/1"]
+
+
+async def test_an_unknown_field_is_pointed_at() -> None:
+    refusal = await rejection({"kind": "digest.summarise", "input": {"text": ""}, "prio": 3})
+
+    assert [fault.pointer for fault in refusal.problem.errors] == ["/prio"]
+
+
+async def test_an_unknown_kind_is_answered_with_near_matches() -> None:
+    refusal = await rejection({"kind": "digest.sumarize"})
+
+    assert refusal.problem.code == "unknown_kind"
+    assert refusal.problem.detail is not None
+    assert "digest.summarise" in refusal.problem.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"queue": "nowhere"}, "/queue"),
+        ({"expires_in": 0}, "/expires_in"),
+        ({"run_at": "2030-01-01T01:00:00Z", "expires_in": "30m"}, "/expires_in"),
+        ({"key": "one"}, "/key"),
+    ],
+)
+async def test_what_cannot_work_is_refused_at_its_place(body: dict[str, Any], pointer: str) -> None:
+    refusal = await rejection({"kind": "digest.summarise", "input": {"text": ""}, **body}, Origin(key="another"))
+
+    assert [fault.pointer for fault in refusal.problem.errors] == [pointer]
+
+
+async def test_a_body_that_is_no_object_is_refused() -> None:
+    refusal = await rejection(["digest.summarise"])
+
+    assert refusal.problem.code == "invalid_input"
+
+
+async def test_a_kind_that_has_just_been_announced_is_known_at_the_next_try() -> None:
+    kinds, clock = Kinds(spec()), ManualClock(NOW)
+    accepting = acceptance(kinds, clock)
+    with pytest.raises(Rejected):
+        await accepting.draft({"kind": "digest.render", "input": {"text": ""}}, Origin())
+
+    kinds.specs.append(spec("digest.render"))
+    clock.advance(timedelta(milliseconds=300))
+
+    draft = await accepting.draft({"kind": "digest.render", "input": {"text": ""}}, Origin())
+    assert draft.record.kind == "digest.render"
