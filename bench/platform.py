@@ -1,0 +1,148 @@
+"""The platform as deployed: one gateway, one ledger, one worker, RabbitMQ and PostgreSQL (with fsync), all on this machine.
+
+    python -m bench.platform
+
+Prints, from one run: the round trip of bare aio-pika to compare with, the time from submit to the result pushed on an
+idle system (also embedded), durable submits a second, and whole tasks a second.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import aio_pika
+import asyncpg
+
+from backhaul.embedded import embedded
+from bench.connection import Connection
+from bench.noop import service
+from tests.acceptance.deployment import Deployment, answers
+from tests.support.servers import servers
+
+CLIENTS = 64
+ROUNDS = 300
+SUBMITS = 20_000
+TASKS = 20_000
+NOOP = {"kind": "bench.noop", "input": 1}
+
+
+async def main(amqp_url: str, database_url: str) -> None:
+    bare = await bare_round_trip(amqp_url)
+    report("bare aio-pika publish and consume, quorum queue, p50", f"{bare * 1e3:.2f} ms")
+    async with embedded([service]) as platform:
+        port = int(platform.url.rpartition(":")[2])
+        await idle("submit to result pushed, embedded", port, None)
+    async with Deployment(amqp_url, database_url, BACKHAUL_LOG_LEVEL="warning") as deployment, AsyncExitStack() as stack:
+        gateway = await deployment.gateway()
+        port = int(gateway.url.rpartition(":")[2])
+        deployment.ledger()
+        worker = deployment.worker_of("bench.noop:service")
+        await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
+        database = await asyncpg.connect(database_url)
+        stack.push_async_callback(database.close)
+        await idle("submit to result pushed, RabbitMQ and PostgreSQL", port, bare)
+        await whole(port, database, "whole tasks, submitted one by one by 64 clients", submit_singly)
+        await whole(port, database, "whole tasks, submitted in batches of 100", submit_in_batches)
+        await asyncio.to_thread(worker.terminate)
+        await submits(port)
+
+
+def report(what: str, figure: str) -> None:
+    print(f"{what:<62} {figure}", flush=True)
+
+
+async def bare_round_trip(amqp_url: str) -> float:
+    """The median seconds of one confirmed publish, consumed on another connection."""
+    async with await aio_pika.connect(amqp_url) as publishing, await aio_pika.connect(amqp_url) as consuming:
+        channel, other = await publishing.channel(), await consuming.channel()
+        queue = await other.declare_queue("bench.bare", durable=True, arguments={"x-queue-type": "quorum"})
+        arrived: asyncio.Queue[None] = asyncio.Queue()
+
+        async def heard(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            arrived.put_nowait(None)
+            await message.ack()
+
+        await queue.consume(heard)
+        body = aio_pika.Message(b"x" * 450, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+
+        async def once() -> None:
+            await channel.default_exchange.publish(body, routing_key=queue.name)
+            await arrived.get()
+
+        times = await timed(once)
+        await queue.delete(if_unused=False, if_empty=False)
+        return statistics.median(times)
+
+
+async def timed(once: Callable[[], Awaitable[None]]) -> list[float]:
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        await once()
+        times.append(time.perf_counter() - start)
+    return times[ROUNDS // 10 :]
+
+
+async def idle(what: str, port: int, bare: float | None) -> None:
+    connection = await Connection.open(port)
+
+    async def once() -> None:
+        await connection.post_and_stream("/v1/tasks", NOOP, b"event: task.succeeded")
+
+    times = sorted(await timed(once))
+    p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
+    ratio = f", {p50 / bare:.1f} x bare" if bare else ""
+    report(what, f"p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms{ratio}")
+    connection.close()
+
+
+async def submits(port: int) -> None:
+    """Nothing but durable submits: no worker is there to take the tasks up."""
+    start = time.perf_counter()
+    await submit_singly(port, SUBMITS)
+    report(f"durable submits, {CLIENTS} clients", f"{SUBMITS / (time.perf_counter() - start):,.0f}/s")
+
+
+async def submit_singly(port: int, count: int) -> None:
+    async def client(number: int) -> None:
+        connection = await Connection.open(port)
+        for _ in range(number):
+            status, body = await connection.post("/v1/tasks", NOOP)
+            assert status == 202, body
+        connection.close()
+
+    await asyncio.gather(*(client(count // CLIENTS) for _ in range(CLIENTS)))
+
+
+async def submit_in_batches(port: int, count: int) -> None:
+    async def client(number: int) -> None:
+        connection = await Connection.open(port)
+        for _ in range(number):
+            status, body = await connection.post("/v1/tasks/batch", {"tasks": [NOOP] * 100})
+            assert status == 202, body
+        connection.close()
+
+    await asyncio.gather(*(client(count // 400) for _ in range(4)))
+
+
+async def whole(port: int, database: asyncpg.Connection, what: str, load: Callable[[int, int], Awaitable[None]]) -> None:
+    """From the first submit to the last recorded result."""
+    before = await database.fetchval("SELECT count(*) FROM tasks WHERE status = 'succeeded'")
+    total = await database.fetchval("SELECT count(*) FROM tasks")
+    start = time.perf_counter()
+    await load(port, TASKS)
+    submitted = time.perf_counter() - start
+    wanted = before + await database.fetchval("SELECT count(*) FROM tasks") - total
+    done = 0
+    while done < wanted:
+        await asyncio.sleep(0.1)
+        done = await database.fetchval("SELECT count(*) FROM tasks WHERE status = 'succeeded'")
+    seconds = time.perf_counter() - start
+    report(what, f"{(done - before) / seconds:,.0f}/s (submitted in {submitted:.1f} s)")
+
+
+if __name__ == "__main__":
+    with servers() as urls:
+        asyncio.run(main(*urls))

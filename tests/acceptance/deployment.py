@@ -1,0 +1,129 @@
+"""Backhaul as it is deployed: each role a process of its own, over a real RabbitMQ and PostgreSQL."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.support.ports import free_port
+
+START_SECONDS = 30
+STOP_SECONDS = 15
+
+
+class Role:
+    """One process of the deployment."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path, url: str = "") -> None:
+        self.url = url
+        self._log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "backhaul.cli.main", *arguments], stdout=output, stderr=output, env=environment
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM; its exit code."""
+        self._process.terminate()
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+
+class Deployment:
+    """Starts roles, and ends whatever is left of them."""
+
+    def __init__(self, amqp_url: str, database_url: str, **settings: str) -> None:
+        self._environment = {
+            **os.environ,
+            "BACKHAUL_AMQP_URL": amqp_url,
+            "BACKHAUL_DATABASE_URL": database_url,
+            "BACKHAUL_LOG_FORMAT": "console",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            **settings,
+        }
+        self._logs = tempfile.TemporaryDirectory()
+        self._roles: list[Role] = []
+
+    async def __aenter__(self) -> Self:
+        for command in (["db", "upgrade"], ["topology", "apply"]):
+            await asyncio.to_thread(self._run, command)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for role in self._roles:
+            with suppress(subprocess.TimeoutExpired):
+                if role.exit_code is None:
+                    await asyncio.to_thread(role.terminate)
+            if error is not None:
+                print(f"--- {role.pid}\n{role.log}", file=sys.stderr)
+        self._logs.cleanup()
+
+    async def gateway(self) -> Role:
+        """A gateway that is ready."""
+        port = free_port()
+        role = self._start(["gateway"], {"BACKHAUL_PORT": str(port)}, f"http://127.0.0.1:{port}")
+        await answers(f"{role.url}/readyz")
+        return role
+
+    def ledger(self) -> Role:
+        return self._start(["ledger"])
+
+    def worker(self, **settings: str) -> Role:
+        """A worker with the probe service."""
+        return self.worker_of("tests.acceptance.probe:service", **settings)
+
+    def worker_of(self, target: str, **settings: str) -> Role:
+        """A worker with the service that `target` (`MODULE:SERVICE`) names."""
+        return self._start(["worker", target], settings)
+
+    def _start(self, arguments: list[str], settings: Mapping[str, str] = {}, url: str = "") -> Role:
+        log = Path(self._logs.name, f"{len(self._roles)}-{arguments[0]}.log")
+        role = Role(arguments, {**self._environment, **settings}, log, url)
+        self._roles.append(role)
+        return role
+
+    def _run(self, arguments: list[str]) -> None:
+        command = [sys.executable, "-m", "backhaul.cli.main", *arguments]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+async def answers(url: str, wanted: Any = None) -> Any:
+    """What `url` answers, once it answers 200 (and, if given, with a body that `wanted` accepts)."""
+    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+        while True:
+            with suppress(httpx.TransportError):
+                response = await client.get(url)
+                if response.status_code == 200 and (wanted is None or wanted(response.json())):
+                    return response.json()
+            await asyncio.sleep(0.05)  # there is no event to await: the process is not up yet

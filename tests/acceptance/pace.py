@@ -1,0 +1,47 @@
+"""The test's side of the probe service: hears attempts begin, and lets them take steps."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class Walker:
+    """A running attempt: which, in which process; it takes a step for each byte it is sent."""
+
+    attempt: int
+    pid: int
+    _writer: asyncio.StreamWriter
+
+    async def step(self, count: int = 1) -> None:
+        self._writer.write(b"." * count)
+        await self._writer.drain()
+
+
+class Pace:
+    """Listens for attempts."""
+
+    def __init__(self) -> None:
+        self._walkers: asyncio.Queue[Walker] = asyncio.Queue()
+        self.port = 0
+
+    async def walker(self) -> Walker:
+        """The next attempt to begin."""
+        async with asyncio.timeout(60):
+            return await self._walkers.get()
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        attempt, pid = (await reader.readline()).split()
+        self._walkers.put_nowait(Walker(int(attempt), int(pid), writer))
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Pace]:
+    pace = Pace()
+    server = await asyncio.start_server(pace._greet, "127.0.0.1", 0)
+    pace.port = server.sockets[0].getsockname()[1]
+    try:
+        yield pace
+    finally:
+        server.close()
