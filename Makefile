@@ -1,0 +1,67 @@
+# Two commands suffice on a fresh machine with Python (>= 3.11), pip and make: `make demo` and `make test`.
+# Everything is installed into VENV; what is there already is not installed again.
+
+VENV   ?= .venv
+PYTHON ?=
+FILE   ?=
+ARGS   ?=
+
+PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+BIN     = $(VENV)/bin
+SOURCES = contracts services tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test check format bench clean
+
+help: ## what there is to do
+	@echo 'Usage: make TARGET [VENV=.venv] [PYTHON=python3.11]'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.demo ## summarise a text, with every step streamed: make demo [FILE=text.txt]
+	@$(BIN)/python -m backhaul.cli.demo $(if $(FILE),'$(FILE)')
+
+dev: $(VENV)/.demo ## the whole platform in one process on port 8080: make dev [ARGS='MODULE:SERVICE --port 9000']
+	@$(BIN)/backhaul dev $(ARGS)
+
+test: $(VENV)/.dev ## all tests; servers that are installed here are started for them: make test [ARGS='-k word']
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## what CI checks: format, lint, types, who imports whom, generated files
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo 'Files are not formatted: run `make format`.' >&2; exit 1; }
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m backhaul_contracts.schemas --check
+
+format: $(VENV)/.dev ## put the code into shape
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(VENV)/.dev ## measure on RabbitMQ and PostgreSQL: make bench [ARGS=…]
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove the venv and caches; what `make dev` recorded in .backhaul stays
+	rm -rf '$(VENV)' build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A venv by the given Python, else by the first that is new enough.
+$(VENV)/bin/python:
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  "$$python" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$$python has no venv module: install it (on Debian: apt-get install python3-venv)." >&2; exit 1; }; \
+	  echo "Making $(VENV) with $$("$$python" --version)" && "$$python" -m venv '$(VENV)' && exit 0; \
+	  rm -rf '$(VENV)'; exit 1; \
+	done; \
+	echo "Backhaul needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not: name one with make PYTHON=/path/to/python3.11." >&2; \
+	exit 1
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing Backhaul and its digest example (once)'
+	@$(PIP) install --editable '.[digest]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing Backhaul with the tools for its tests and checks (once)'
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
