@@ -19,10 +19,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock, in whole milliseconds: what is stored and shown is then what was decided upon."""
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return from_ms(system_ms())
 
     async def sleep(self, length: timedelta) -> None:
         await asyncio.sleep(length.total_seconds())

@@ -5,13 +5,13 @@ world. Whatever no rule allows is a `Refusal`, counted by the caller, and leaves
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from backhaul.core import commands as cmd
 from backhaul.core.lifecycle import Trigger, target
-from backhaul.core.record import Draft, Event, RawJson, Record
+from backhaul.core.record import Draft, Event, RawJson, Record, evolve
 from backhaul.core.retry import backoff
 from backhaul_contracts import codec
 from backhaul_contracts.events import EventType
@@ -85,22 +85,19 @@ def claim(record: Record, lease: Lease, now: datetime) -> Change | Refusal:
     """A worker gets the task: the next attempt starts under a fresh token."""
     if target(record.status, Trigger.CLAIM) is None or _deadline_passed(record, now):
         return Refusal(record, Ruling.STALE)
-    log = _Log(
-        replace(
-            record,
-            status=Status.RUNNING,
-            attempt=record.attempt + 1,
-            number=0,
-            keep_through=0,
-            token=lease.token,
-            worker_id=lease.worker_id,
-            claim_id=lease.claim_id,
-            claim_beat=lease.claim_beat,
-            progress=None,
-            not_before=None,
-            started_at=record.started_at or now,
-        ),
-        now,
+    log = _Log(record, now)
+    log.move(
+        status=Status.RUNNING,
+        attempt=record.attempt + 1,
+        number=0,
+        keep_through=0,
+        token=lease.token,
+        worker_id=lease.worker_id,
+        claim_id=lease.claim_id,
+        claim_beat=lease.claim_beat,
+        progress=None,
+        not_before=None,
+        started_at=record.started_at or now,
     )
     log.add(EventType.STARTED, worker_id=lease.worker_id)
     return log.change()
@@ -111,40 +108,48 @@ def advance(record: Record, command: cmd.Command, now: datetime, rules: Rules) -
     return _DECISIONS[type(command)](record, command, now, rules)
 
 
+def _due(now: datetime, wait: timedelta) -> datetime:
+    """`wait` from `now`, in whole milliseconds, which is how moments are stored."""
+    return now + wait - timedelta(microseconds=wait.microseconds % 1000)
+
+
 def _deadline_passed(record: Record, now: datetime) -> bool:
     return record.attempt == 0 and record.expires_at is not None and record.expires_at <= now
 
 
 @dataclass(slots=True)
 class _Log:
-    """Collects the events of one transition while the record moves on."""
+    """Collects what one transition changes in `record`, and the events it tells of it."""
 
     record: Record
     now: datetime
+    changes: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     def add(self, type: EventType, **data: Any) -> None:
         self.add_raw(type, RawJson(codec.dumps({k: _plain(v) for k, v in data.items()}).decode()))
 
     def add_raw(self, type: EventType, data: RawJson) -> None:
-        self.record = replace(self.record, seq=self.record.seq + 1)
-        self.events.append(Event(self.record.id, self.record.seq, self.record.attempt, type, self.now, data))
+        seq = self.record.seq + len(self.events) + 1
+        attempt = self.changes.get("attempt", self.record.attempt)
+        self.events.append(Event(self.record.id, seq, attempt, type, self.now, data))
 
     def move(self, **changes: Any) -> None:
-        self.record = replace(self.record, **changes)
+        self.changes.update(changes)
 
     def end(self, status: Status, rules: Rules, **changes: Any) -> None:
         self.move(
             status=status,
             finished_at=self.now,
-            retained_until=self.now + rules.retention,
+            retained_until=_due(self.now, rules.retention),
             not_before=None,
             **_NO_LEASE,
             **changes,
         )
 
     def change(self, result: RawJson | None = None, checkpoint: RawJson | None = None) -> Change:
-        return Change(self.record, tuple(self.events), result, checkpoint)
+        record = evolve(self.record, seq=self.record.seq + len(self.events), **self.changes)
+        return Change(record, tuple(self.events), result, checkpoint)
 
 
 _NO_LEASE: dict[str, Any] = {"token": None, "worker_id": None, "claim_id": None, "claim_beat": 0}
@@ -171,14 +176,15 @@ def _reported(
 ) -> Callable[[Record, Any, datetime, Rules], Change | Refusal]:
     def decision(record: Record, report: cmd.Report, now: datetime, rules: Rules) -> Change | Refusal:
         refusal = _refuse_report(record, report)
-        return refusal or decide(replace(record, number=report.number), report, now, rules)
+        return refusal or decide(evolve(record, number=report.number), report, now, rules)
 
     return decision
 
 
 def _progress(record: Record, report: ProgressReport, now: datetime, rules: Rules) -> Change:
     progress = RawJson(codec.dumps(report.progress.model_dump(mode="json")).decode())
-    log = _Log(replace(record, progress=progress), now)
+    log = _Log(record, now)
+    log.move(progress=progress)
     log.add_raw(EventType.PROGRESS, progress)
     return log.change()
 
@@ -197,7 +203,7 @@ def _logged(record: Record, report: LogReport, now: datetime, rules: Rules) -> C
 
 def _checkpoint(record: Record, report: CheckpointReport, now: datetime, rules: Rules) -> Change:
     saved = RawJson(codec.dumps(report.checkpoint).decode())
-    return Change(replace(record, keep_through=record.seq), checkpoint=saved)
+    return Change(evolve(record, keep_through=record.seq), checkpoint=saved)
 
 
 def _succeeded(record: Record, report: SucceededReport, now: datetime, rules: Rules) -> Change:
@@ -234,8 +240,8 @@ def _fail(
     spent = failures >= record.max_attempts
     if failure.retryable and not spent:
         wait = backoff(record.retry_base, record.retry_cap, failures, rules.draw) if retry_after is None else retry_after
-        record = replace(record, failures=failures, losses=losses, error=_raw(failure))
-        return _retry(record, now, now + wait, failure)
+        record = evolve(record, failures=failures, losses=losses, error=_raw(failure))
+        return _retry(record, now, _due(now, wait), failure)
     if spent and losses == failures:
         failure = _dead_lettered(failure, failures)
     log = _Log(record, now)
@@ -284,12 +290,13 @@ def _cancelled(record: Record, now: datetime, rules: Rules, *, confirmed: bool) 
 
 
 def _cancel(record: Record, command: cmd.Cancel, now: datetime, rules: Rules) -> Change | Refusal:
-    asked = replace(record, cancel_requested_at=now, cancel_reason=command.reason, cancel_outcome=None)
+    asked = evolve(record, cancel_requested_at=now, cancel_reason=command.reason, cancel_outcome=None)
     if target(record.status, Trigger.CANCEL):
         return _cancelled(asked, now, rules, confirmed=True)
     if target(record.status, Trigger.ASK):
         grace = record.grace if command.grace is None else command.grace
-        log = _Log(replace(asked, status=Status.CANCELLING, not_before=now + grace), now)
+        log = _Log(asked, now)
+        log.move(status=Status.CANCELLING, not_before=_due(now, grace))
         log.add(EventType.CANCELLING, reason=command.reason, grace=grace.total_seconds())
         return log.change()
     return Refusal(record, Ruling.STALE)
@@ -298,23 +305,20 @@ def _cancel(record: Record, command: cmd.Cancel, now: datetime, rules: Rules) ->
 def _rerun(record: Record, command: cmd.Rerun, now: datetime, rules: Rules) -> Change | Refusal:
     if target(record.status, Trigger.RERUN) is None:
         return Refusal(record, Ruling.STALE)
-    log = _Log(
-        replace(
-            record,
-            status=Status.QUEUED,
-            failures=0,
-            losses=0,
-            error=None,
-            progress=None,
-            not_before=None,
-            finished_at=None,
-            expires_at=None,
-            retained_until=None,
-            cancel_requested_at=None,
-            cancel_reason=None,
-            cancel_outcome=None,
-        ),
-        now,
+    log = _Log(record, now)
+    log.move(
+        status=Status.QUEUED,
+        failures=0,
+        losses=0,
+        error=None,
+        progress=None,
+        not_before=None,
+        finished_at=None,
+        expires_at=None,
+        retained_until=None,
+        cancel_requested_at=None,
+        cancel_reason=None,
+        cancel_outcome=None,
     )
     log.add(EventType.QUEUED)
     return log.change()
@@ -323,7 +327,8 @@ def _rerun(record: Record, command: cmd.Rerun, now: datetime, rules: Rules) -> C
 def _release(record: Record, command: cmd.Release, now: datetime, rules: Rules) -> Change | Refusal:
     if target(record.status, Trigger.DUE) is None or (record.not_before or now) > now:
         return Refusal(record, Ruling.STALE)
-    log = _Log(replace(record, status=Status.QUEUED, not_before=None), now)
+    log = _Log(record, now)
+    log.move(status=Status.QUEUED, not_before=None)
     log.add(EventType.QUEUED)
     return log.change()
 
