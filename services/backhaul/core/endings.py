@@ -1,0 +1,88 @@
+"""How attempts end without success: failure, retry, hand-back, cancel. Pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from backhaul.core.changes import NO_LEASE, Change, Log, Rules, raw
+from backhaul.core.record import RawJson, Record
+from backhaul.core.retry import backoff
+from backhaul_contracts.events import EventType
+from backhaul_contracts.failures import Failure, FailureCode
+from backhaul_contracts.tasks import Status
+
+
+def fail(
+    record: Record, failure: Failure, retry_after: timedelta | None, now: datetime, rules: Rules, *, lost: bool = False
+) -> Change:
+    """The attempt has failed: another is due after `retry_after` (None: after the back-off), or the task has failed."""
+    failures, losses = record.failures + 1, record.losses + lost
+    failure = failure.model_copy(update={"attempt": record.attempt})
+    spent = failures >= record.max_attempts
+    if failure.retryable and not spent:
+        wait = backoff(record.retry_base, record.retry_cap, failures, rules.draw) if retry_after is None else retry_after
+        return retry(replace(record, failures=failures, losses=losses, error=_text(failure)), now, now + wait, failure)
+    if spent and losses == failures:
+        failure = _dead_lettered(failure, failures)
+    log = Log(record, now)
+    log.end(Status.FAILED, rules, failures=failures, losses=losses, error=_text(failure))
+    log.add(EventType.FAILED, error=failure.model_dump(mode="json"))
+    return log.change()
+
+
+def retry(record: Record, now: datetime, due: datetime, failure: Failure | None) -> Change:
+    """Another attempt is due; at once, if `due` is not in the future."""
+    log = Log(record, now)
+    log.move(status=Status.RETRYING, not_before=due, **NO_LEASE)
+    log.add(
+        EventType.RETRYING,
+        attempt=record.attempt,
+        keep_through=record.keep_through,
+        retry_at=due,
+        error=failure and failure.model_dump(mode="json"),
+    )
+    if due <= now:
+        log.move(status=Status.QUEUED, not_before=None)
+        log.add(EventType.QUEUED)
+    return log.change()
+
+
+def hand_back(record: Record, now: datetime, rules: Rules) -> Change:
+    """The attempt has ended through no fault of its own. If it was asked to stop, it now has."""
+    if record.status is Status.CANCELLING:
+        return cancelled(record, now, rules, confirmed=True)
+    return retry(record, now, now, None)
+
+
+def cancelled(record: Record, now: datetime, rules: Rules, *, confirmed: bool) -> Change:
+    """The task is cancelled. `confirmed`: no code of it runs any more."""
+    outcome = "confirmed" if confirmed else "unconfirmed"
+    log = Log(record, now)
+    log.end(Status.CANCELLED, rules, cancel_outcome=outcome)
+    log.add(EventType.CANCELLED, reason=record.cancel_reason, outcome=outcome)
+    return log.change()
+
+
+def expired(record: Record, now: datetime, rules: Rules) -> Change:
+    """Nobody started the task before its deadline."""
+    failure = Failure(
+        code=FailureCode.EXPIRED, title="The task expired", detail="No worker started it before its deadline."
+    )
+    log = Log(record, now)
+    log.end(Status.EXPIRED, rules, error=_text(failure))
+    log.add(EventType.EXPIRED, error=failure.model_dump(mode="json"))
+    return log.change()
+
+
+def _dead_lettered(failure: Failure, failures: int) -> Failure:
+    return failure.model_copy(
+        update={
+            "code": FailureCode.DEAD_LETTERED,
+            "title": "Every worker that ran the task died",
+            "detail": f"{failures} of {failures} attempts ended with the loss of their worker; the last: {failure.detail}",
+            "retryable": False,
+        }
+    )
+
+
+def _text(failure: Failure) -> RawJson:
+    return raw(failure.model_dump(mode="json"))
