@@ -211,15 +211,18 @@ def test_a_sandbox_ends_its_processes_and_removes_its_folder() -> None:
 
 def test_servers_end_even_when_their_owner_is_killed() -> None:
     port = free_port()
-    owner = subprocess.Popen(
-        [sys.executable, "-c", _OWNER, str(port)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    folder = Path(owner.stdout.readline().strip() if owner.stdout else "")
-    assert listens(port)
-    assert folder.is_dir()
+    with subprocess.Popen(
+        [sys.executable, "-c", _OWNER, str(port)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
+        folder = Path(owner.stdout.readline().strip() if owner.stdout else "")
+        assert listens(port)
+        assert folder.is_dir()
 
-    owner.kill()
-    owner.communicate()
+        owner.kill()
 
     limit = timedelta(seconds=10)
     await_true(lambda: not listens(port), limit, lambda: "the server outlived its owner")
