@@ -1,0 +1,54 @@
+"""The client of a Backhaul gateway: `AsyncClient`, and `Client`, which is the same and blocks."""
+
+from backhaul.client.async_client import AsyncClient
+from backhaul.client.blocking import Client, TaskHandle
+from backhaul.client.errors import (
+    ClientError,
+    Conflict,
+    ConnectionFailed,
+    InvalidRequest,
+    NotFound,
+    NotSucceeded,
+    Overloaded,
+    Refused,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+from backhaul.client.listings import KindInfo, WorkerInfo
+from backhaul.client.output import Output
+from backhaul.client.task_handle import AsyncTaskHandle
+from backhaul_contracts.events import Event
+from backhaul_contracts.failures import Failure
+from backhaul_contracts.problems import Problem
+from backhaul_contracts.tasks import Status, Task
+
+__all__ = [
+    "AsyncClient",
+    "AsyncTaskHandle",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "ConnectionFailed",
+    "Event",
+    "Failure",
+    "InvalidRequest",
+    "KindInfo",
+    "NotFound",
+    "NotSucceeded",
+    "Output",
+    "Overloaded",
+    "Problem",
+    "Refused",
+    "Status",
+    "Task",
+    "TaskCancelled",
+    "TaskExpired",
+    "TaskFailed",
+    "TaskHandle",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "WorkerInfo",
+]

@@ -1,0 +1,105 @@
+"""The client: submits tasks, finds them, and reads what the gateway lists."""
+
+from collections.abc import AsyncGenerator, Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
+from urllib.parse import quote
+
+import httpx
+
+from backhaul.client import answers, queries, submission
+from backhaul.client.connection import Connection
+from backhaul.client.listings import KindInfo, KindPage, WorkerInfo, WorkerPage
+from backhaul.client.queries import Filters
+from backhaul.client.submission import Length, SubmitOptions
+from backhaul.client.task_handle import AsyncTaskHandle
+from backhaul_contracts.ids import new_id
+from backhaul_contracts.tasks import Task, TaskPage
+from backhaul_contracts.wire import parse_duration
+
+_LARGEST_PAGE = 100
+
+
+class AsyncClient:
+    """Speaks to one gateway; many tasks of one event loop may use it at the same time.
+
+    Without `url`, `BACKHAUL_URL` and `BACKHAUL_API_KEY` say where the gateway is and with which key. `patience` is how
+    long failures that may pass (no connection, 429, 502, 503, 504) are borne before one is raised; 0 tries everything
+    once. `transport` takes the place of the network, in tests.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        patience: Length = "30s",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        if url is None:
+            url, api_key = _configured(api_key)
+        self._connection = Connection(url, api_key, parse_duration(patience), transport)
+
+    @property
+    def url(self) -> str:
+        return self._connection.url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. Tasks go on."""
+        await self._connection.close()
+
+    async def submit(
+        self, kind: str, input: Any = None, *, key: str | None = None, **options: Unpack[SubmitOptions]
+    ) -> AsyncTaskHandle:
+        """A handle on the accepted, durable task. Raises `InvalidRequest`, and `NotFound` for an unknown kind.
+
+        `input` is anything JSON can say, pydantic models and dataclasses included. The same `key` with the same kind
+        and input always gives the same task; without a key a random one makes the request safe to repeat.
+        """
+        headers = {"Idempotency-Key": new_id("req")} if key is None else None
+        body = submission.body(kind, input, key, options)
+        response = await self._connection.call("POST", "/v1/tasks", headers=headers, body=body)
+        return AsyncTaskHandle(self._connection, answers.value(Task, response))
+
+    async def get(self, task_id: str) -> AsyncTaskHandle:
+        """A handle on a task. Raises `NotFound`."""
+        response = await self._connection.call("GET", f"/v1/tasks/{quote(task_id, safe='')}")
+        return AsyncTaskHandle(self._connection, answers.value(Task, response))
+
+    async def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncGenerator[AsyncTaskHandle]:
+        """Handles on the tasks that fit, newest first, at most `limit`; pages are fetched as they are needed."""
+        params = queries.params(filters)
+        remaining = limit
+        while remaining is None or remaining > 0:
+            params["limit"] = min(_LARGEST_PAGE, remaining or _LARGEST_PAGE)
+            page = answers.value(TaskPage, await self._connection.call("GET", "/v1/tasks", params=params))
+            for task in page.data:
+                yield AsyncTaskHandle(self._connection, task)
+            if page.next_cursor is None:
+                return
+            params["cursor"] = page.next_cursor
+            remaining = None if remaining is None else remaining - len(page.data)
+
+    async def kinds(self) -> Sequence[KindInfo]:
+        """What can be submitted."""
+        return answers.value(KindPage, await self._connection.call("GET", "/v1/kinds")).data
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """Who does the work."""
+        return answers.value(WorkerPage, await self._connection.call("GET", "/v1/workers")).data
+
+
+def _configured(api_key: str | None) -> tuple[str, str | None]:
+    from backhaul.settings import Settings
+
+    settings = Settings()
+    configured_key = settings.api_key.get_secret_value() if settings.api_key else None
+    return settings.url, api_key or configured_key
