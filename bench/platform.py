@@ -1,4 +1,4 @@
-"""The platform as deployed: one gateway, one ledger, one worker, RabbitMQ and PostgreSQL (with fsync), all on this machine.
+"""The platform as deployed: one gateway, ledger and worker, RabbitMQ and PostgreSQL (with fsync), on this machine.
 
     python -m bench.platform
 
@@ -34,7 +34,8 @@ async def main(amqp_url: str, database_url: str) -> None:
     async with embedded([service]) as platform:
         port = int(platform.url.rpartition(":")[2])
         await idle("submit to result pushed, embedded", port, None)
-    async with Deployment(amqp_url, database_url, BACKHAUL_LOG_LEVEL="warning") as deployment, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        deployment = await stack.enter_async_context(Deployment(amqp_url, database_url, BACKHAUL_LOG_LEVEL="warning"))
         gateway = await deployment.gateway()
         port = int(gateway.url.rpartition(":")[2])
         deployment.ledger()
@@ -127,7 +128,9 @@ async def submit_in_batches(port: int, count: int) -> None:
     await asyncio.gather(*(client(count // 400) for _ in range(4)))
 
 
-async def whole(port: int, database: asyncpg.Connection, what: str, load: Callable[[int, int], Awaitable[None]]) -> None:
+async def whole(
+    port: int, database: asyncpg.Connection, what: str, load: Callable[[int, int], Awaitable[None]]
+) -> None:
     """From the first submit to the last recorded result."""
     before = await database.fetchval("SELECT count(*) FROM tasks WHERE status = 'succeeded'")
     total = await database.fetchval("SELECT count(*) FROM tasks")

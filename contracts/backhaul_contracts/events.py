@@ -29,7 +29,7 @@ class EventType(StrEnum):
 
     @property
     def public(self) -> bool:
-        """Whether it goes to `backhaul.events`: lifecycle only; the rest stays on the live path and the HTTP streams."""
+        """Whether it goes to `backhaul.events`: lifecycle only; the rest stays on the live path and the streams."""
         return self not in _STREAM_ONLY
 
 
@@ -41,7 +41,7 @@ GAP = "stream.gap"
 
 
 class Event(Wire):
-    """An entry of a task's log, as SSE, WebSocket and the JSON log show it. `seq` is contiguous from 1 within a task."""
+    """An entry of a task's log, on every transport. `seq` is contiguous from 1 within a task."""
 
     task_id: str
     seq: int

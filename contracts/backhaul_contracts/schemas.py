@@ -1,7 +1,7 @@
 """Generates `contracts/schemas/`: one JSON Schema (2020-12) for each message and each HTTP body.
 
-    python -m backhaul_contracts.schemas            write them
-    python -m backhaul_contracts.schemas --check    say what has drifted, and end with 1 if anything has
+python -m backhaul_contracts.schemas            write them
+python -m backhaul_contracts.schemas --check    say what has drifted, and end with 1 if anything has
 """
 
 import json
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     drifted = drift()
     for sentence in drifted:
-        print(f"contracts/schemas: {sentence}: run `python -m backhaul_contracts.schemas`", file=sys.stderr)
+        sys.stderr.write(f"contracts/schemas: {sentence}: run `python -m backhaul_contracts.schemas`\n")
     return 1 if drifted else 0
 
 

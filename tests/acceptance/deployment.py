@@ -114,7 +114,7 @@ class Deployment:
 
     def _run(self, arguments: list[str]) -> None:
         command = [sys.executable, "-m", "backhaul.cli.main", *arguments]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ async def sse(url: str, task_id: str, after: int, until: int | None = None) -> A
                 yield event
                 if event["seq"] == until:
                     return
+
+
+def output_of(events: Sequence[dict[str, Any]]) -> str:
+    return "".join(event["data"]["delta"] for event in events if event["type"] == "task.output")
 
 
 async def test_a_publisher_without_our_code_submits_over_the_broker_and_hears_of_the_success(
@@ -117,21 +121,23 @@ async def test_a_stream_cut_by_the_death_of_its_gateway_goes_on_at_another_witho
     await knows_probe(doomed.url)
     task_id = await submit(doomed.url, "probe.steps", {"port": pace.port, "count": 6})
     walker = await pace.walker()
+    await walker.step(3)
     seen: list[dict[str, Any]] = []
 
-    with pytest.raises(httpx.TransportError):
-        await walker.step(3)
+    async def watch_until_cut() -> None:
         async for event in sse(doomed.url, task_id, after=0):
             seen.append(event)
-            if sum(event["data"]["delta"].count("step") for event in seen if event["type"] == "task.output") == 3:
+            if output_of(seen).count("step") == 3:
                 doomed.kill()
+
+    with pytest.raises(httpx.TransportError):
+        await watch_until_cut()
     await walker.step(3)
     seen += [event async for event in sse(other.url, task_id, after=seen[-1]["seq"])]
 
     assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
     assert seen[-1]["type"] == "task.succeeded"
-    output = "".join(event["data"]["delta"] for event in seen if event["type"] == "task.output")
-    assert output == "".join(f"step {n}\n" for n in range(1, 7))
+    assert output_of(seen) == "".join(f"step {n}\n" for n in range(1, 7))
 
 
 async def test_a_ledger_killed_in_mid_task_is_replaced_without_a_second_attempt(

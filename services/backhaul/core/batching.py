@@ -56,7 +56,7 @@ class Batcher(Generic[T, R]):
             for _, future in batch:
                 future.cancel()
             raise
-        except Exception as error:  # each caller gets it: none of them is this loop
+        except Exception as error:  # noqa: BLE001 - each caller gets it
             for _, future in batch:
                 _fail(future, error)
         else:

@@ -1,11 +1,11 @@
 """What a decision is made of: the rules it obeys, the change it grants or the refusal, and the log it fills."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from backhaul.core.record import Event, RawJson, Record
+from backhaul.core.record import Event, RawJson, Record, evolve
 from backhaul_contracts import codec
 from backhaul_contracts.events import EventType
 from backhaul_contracts.reports import Ruling
@@ -49,34 +49,42 @@ class Refusal:
 
 @dataclass(slots=True)
 class Log:
-    """Collects the events of one transition while the record moves on."""
+    """Collects what one transition changes in `record`, and the events it tells of it."""
 
     record: Record
     now: datetime
+    changes: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     def add(self, type: EventType, **data: Any) -> None:
         self.add_raw(type, raw({name: _plain(value) for name, value in data.items()}))
 
     def add_raw(self, type: EventType, data: RawJson) -> None:
-        self.record = replace(self.record, seq=self.record.seq + 1)
-        self.events.append(Event(self.record.id, self.record.seq, self.record.attempt, type, self.now, data))
+        seq = self.record.seq + len(self.events) + 1
+        attempt = self.changes.get("attempt", self.record.attempt)
+        self.events.append(Event(self.record.id, seq, attempt, type, self.now, data))
 
     def move(self, **changes: Any) -> None:
-        self.record = replace(self.record, **changes)
+        self.changes.update(changes)
 
     def end(self, status: Status, rules: Rules, **changes: Any) -> None:
         self.move(
             status=status,
             finished_at=self.now,
-            retained_until=self.now + rules.retention,
+            retained_until=after(self.now, rules.retention),
             not_before=None,
             **NO_LEASE,
             **changes,
         )
 
     def change(self, result: RawJson | None = None, checkpoint: RawJson | None = None) -> Change:
-        return Change(self.record, tuple(self.events), result, checkpoint)
+        record = evolve(self.record, seq=self.record.seq + len(self.events), **self.changes)
+        return Change(record, tuple(self.events), result, checkpoint)
+
+
+def after(now: datetime, wait: timedelta) -> datetime:
+    """`wait` from `now`, in whole milliseconds, which is how moments are stored."""
+    return now + wait - timedelta(microseconds=wait.microseconds % 1000)
 
 
 def raw(value: Any) -> RawJson:

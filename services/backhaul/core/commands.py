@@ -21,7 +21,7 @@ from backhaul_contracts.reports import (
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """A client no longer wants the task. `grace`: how long a running attempt may take to stop (None: as its kind says)."""
+    """A client no longer wants the task. `grace`: the time a running attempt has to stop (None: as its kind says)."""
 
     task_id: TaskId
     reason: str | None = None

@@ -1,10 +1,9 @@
 """How attempts end without success: failure, retry, hand-back, cancel. Pure."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
-from backhaul.core.changes import NO_LEASE, Change, Log, Rules, raw
-from backhaul.core.record import RawJson, Record
+from backhaul.core.changes import NO_LEASE, Change, Log, Rules, after, raw
+from backhaul.core.record import RawJson, Record, evolve
 from backhaul.core.retry import backoff
 from backhaul_contracts.events import EventType
 from backhaul_contracts.failures import Failure, FailureCode
@@ -12,15 +11,24 @@ from backhaul_contracts.tasks import Status
 
 
 def fail(
-    record: Record, failure: Failure, retry_after: timedelta | None, now: datetime, rules: Rules, *, lost: bool = False
+    record: Record,
+    failure: Failure,
+    retry_after: timedelta | None,
+    now: datetime,
+    rules: Rules,
+    *,
+    lost: bool = False,
 ) -> Change:
     """The attempt has failed: another is due after `retry_after` (None: after the back-off), or the task has failed."""
     failures, losses = record.failures + 1, record.losses + lost
     failure = failure.model_copy(update={"attempt": record.attempt})
     spent = failures >= record.max_attempts
     if failure.retryable and not spent:
-        wait = backoff(record.retry_base, record.retry_cap, failures, rules.draw) if retry_after is None else retry_after
-        return retry(replace(record, failures=failures, losses=losses, error=_text(failure)), now, now + wait, failure)
+        wait = retry_after
+        if wait is None:
+            wait = backoff(record.retry_base, record.retry_cap, failures, rules.draw)
+        failed = evolve(record, failures=failures, losses=losses, error=_text(failure))
+        return retry(failed, now, after(now, wait), failure)
     if spent and losses == failures:
         failure = _dead_lettered(failure, failures)
     log = Log(record, now)
@@ -78,7 +86,7 @@ def _dead_lettered(failure: Failure, failures: int) -> Failure:
         update={
             "code": FailureCode.DEAD_LETTERED,
             "title": "Every worker that ran the task died",
-            "detail": f"{failures} of {failures} attempts ended with the loss of their worker; the last: {failure.detail}",
+            "detail": f"All {failures} attempts ended with the loss of their worker. The last: {failure.detail}",
             "retryable": False,
         }
     )

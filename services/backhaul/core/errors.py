@@ -1,11 +1,11 @@
 """The errors that Backhaul raises.
 
-    BackhaulError
-    ├── ConfigurationError      a setting, a handler or a command that cannot work; says which, why and what to do
-    ├── StoreUnavailable        the database cannot be reached or does not answer in time
-    ├── BrokerUnavailable       the broker cannot be reached, or does not confirm in time
-    │   └── Unroutable          confirmed, but no queue wanted it
-    └── Rejected                a request that is refused, with its problem
+BackhaulError
+├── ConfigurationError      a setting, a handler or a command that cannot work; says which, why and what to do
+├── StoreUnavailable        the database cannot be reached or does not answer in time
+├── BrokerUnavailable       the broker cannot be reached, or does not confirm in time
+│   └── Unroutable          confirmed, but no queue wanted it
+└── Rejected                a request that is refused, with its problem
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class StoreUnavailable(BackhaulError):
 
 
 class BrokerUnavailable(BackhaulError):
-    """The broker cannot be reached or does not confirm in time. A message may still arrive: publish it again as it was."""
+    """The broker cannot be reached or does not confirm in time. A message may still arrive: repeat it as it was."""
 
 
 class Unroutable(BrokerUnavailable):

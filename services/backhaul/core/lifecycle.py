@@ -1,6 +1,5 @@
 """The life of a task: one table of transitions, and the one place where they are applied. Pure: no I/O, no clock."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,9 +75,8 @@ def target(status: Status, trigger: Trigger) -> Status | None:
 
 def mermaid() -> str:
     """The table as a Mermaid state diagram: what `docs/lifecycle.md` shows."""
-    lines = ["stateDiagram-v2"]
-    for row in TRANSITIONS:
-        for source in row.sources or ("[*]",):
-            lines.append(f"    {source} --> {row.target}: {row.trigger}")
-    lines.extend(f"    {status} --> [*]" for status in Status if status.done)
-    return "\n".join(lines) + "\n"
+    moves = [
+        f"    {source} --> {row.target}: {row.trigger}" for row in TRANSITIONS for source in row.sources or ("[*]",)
+    ]
+    ends = [f"    {status} --> [*]" for status in Status if status.done]
+    return "\n".join(["stateDiagram-v2", *moves, *ends]) + "\n"

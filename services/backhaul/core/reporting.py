@@ -1,14 +1,13 @@
 """Deciding on the reports of a worker. Pure."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from backhaul.core import commands as cmd
 from backhaul.core.changes import Change, Log, Refusal, Rules, raw
 from backhaul.core.endings import cancelled, fail, hand_back
-from backhaul.core.record import RawJson, Record
+from backhaul.core.record import RawJson, Record, evolve
 from backhaul_contracts.events import EventType
 from backhaul_contracts.reports import (
     CheckpointReport,
@@ -27,7 +26,7 @@ from backhaul_contracts.tasks import Status
 def record_report(record: Record, report: cmd.Report, now: datetime, rules: Rules) -> Change | Refusal:
     """The record after a report, if it is the next one of the current attempt (I4, I5, I6)."""
     refusal = _fence(record, report) or _full(record, report, rules)
-    return refusal or _DECISIONS[type(report)](replace(record, number=report.number), report, now, rules)
+    return refusal or _DECISIONS[type(report)](evolve(record, number=report.number), report, now, rules)
 
 
 def _fence(record: Record, report: cmd.Report) -> Refusal | None:
@@ -49,7 +48,8 @@ def _full(record: Record, report: cmd.Report, rules: Rules) -> Refusal | None:
 
 def _progress(record: Record, report: ProgressReport, now: datetime, rules: Rules) -> Change:
     progress = raw(report.progress.model_dump(mode="json"))
-    log = Log(replace(record, progress=progress), now)
+    log = Log(record, now)
+    log.move(progress=progress)
     log.add_raw(EventType.PROGRESS, progress)
     return log.change()
 
@@ -67,7 +67,7 @@ def _log(record: Record, report: LogReport, now: datetime, rules: Rules) -> Chan
 
 
 def _checkpoint(record: Record, report: CheckpointReport, now: datetime, rules: Rules) -> Change:
-    return Change(replace(record, keep_through=record.seq), checkpoint=raw(report.checkpoint))
+    return Change(evolve(record, keep_through=record.seq), checkpoint=raw(report.checkpoint))
 
 
 def _succeeded(record: Record, report: SucceededReport, now: datetime, rules: Rules) -> Change:

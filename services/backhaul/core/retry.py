@@ -11,7 +11,7 @@ _LARGEST_SHIFT = 40
 
 
 def backoff(base: timedelta, cap: timedelta, failures: int, draw: Callable[[], float]) -> timedelta:
-    """The wait after the `failures`-th failure (from 1): `draw()` in [0, 1) of `min(cap, base * 2 ** (failures - 1))`."""
+    """The wait after the `failures`-th failure: `draw()` (in [0, 1)) of `min(cap, base * 2 ** (failures - 1))`."""
     doublings = min(max(failures - 1, 0), _LARGEST_SHIFT)
     bound = cap if base >= cap / 2**doublings else base * 2**doublings
     return bound * draw()

@@ -77,7 +77,9 @@ class Misfit:
 
 def platform(ledger_shards: int) -> Topology:
     """Everything that does not depend on which services exist."""
-    shard_queues = tuple(Queue(ledger_queue(n), single_active_consumer=True, dead_letter_to=DEAD) for n in range(ledger_shards))
+    shard_queues = tuple(
+        Queue(ledger_queue(n), single_active_consumer=True, dead_letter_to=DEAD) for n in range(ledger_shards)
+    )
     return Topology(
         exchanges=(
             Exchange(SUBMIT, ExchangeKind.TOPIC, alternate=UNROUTED),
@@ -110,7 +112,9 @@ def task_queues(queues: Iterable[str]) -> Topology:
     """The queues that carry the tokens of services; declared by the ledger when a service announces its kinds."""
     names = sorted(set(queues))
     return Topology(
-        queues=tuple(Queue(task_queue(name), dead_letter_to=DEAD, delivery_limit=TOKEN_DELIVERY_LIMIT) for name in names),
+        queues=tuple(
+            Queue(task_queue(name), dead_letter_to=DEAD, delivery_limit=TOKEN_DELIVERY_LIMIT) for name in names
+        ),
         bindings=tuple(Binding(TASKS, task_queue(name), name) for name in names),
     )
 

@@ -1,19 +1,19 @@
 """Deciding: a record and a command in, what becomes of the record out. Pure: time and chance are handed in.
 
 The table in `lifecycle` says which moves exist; here, in `reporting` and in `endings` stands what they do to the record
-and what they tell the world. Whatever no rule allows is a `Refusal`, counted by the caller, and leaves the record as it was.
+and what they tell the world. Whatever no rule allows is a `Refusal`, which leaves the record as it was.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from backhaul.core import commands as cmd
-from backhaul.core.changes import Change, Log, Refusal, Rules
+from backhaul.core.changes import Change, Log, Refusal, Rules, after
 from backhaul.core.endings import cancelled, expired, fail, hand_back
 from backhaul.core.lifecycle import Trigger, target
-from backhaul.core.record import Draft, Record
+from backhaul.core.record import Draft, Record, evolve
 from backhaul.core.reporting import record_report
 from backhaul_contracts.events import EventType
 from backhaul_contracts.failures import Failure, FailureCode
@@ -49,8 +49,8 @@ def claim(record: Record, lease: Lease, now: datetime) -> Change | Refusal:
     """A worker gets the task: the next attempt starts under a fresh token."""
     if target(record.status, Trigger.CLAIM) is None or _deadline_passed(record, now):
         return Refusal(record, Ruling.STALE)
-    started = replace(
-        record,
+    log = Log(record, now)
+    log.move(
         status=Status.RUNNING,
         attempt=record.attempt + 1,
         number=0,
@@ -63,7 +63,6 @@ def claim(record: Record, lease: Lease, now: datetime) -> Change | Refusal:
         not_before=None,
         started_at=record.started_at or now,
     )
-    log = Log(started, now)
     log.add(EventType.STARTED, worker_id=lease.worker_id)
     return log.change()
 
@@ -79,12 +78,13 @@ def _deadline_passed(record: Record, now: datetime) -> bool:
 
 
 def _cancel(record: Record, command: cmd.Cancel, now: datetime, rules: Rules) -> Change | Refusal:
-    asked = replace(record, cancel_requested_at=now, cancel_reason=command.reason, cancel_outcome=None)
+    asked = evolve(record, cancel_requested_at=now, cancel_reason=command.reason, cancel_outcome=None)
     if target(record.status, Trigger.CANCEL):
         return cancelled(asked, now, rules, confirmed=True)
     if target(record.status, Trigger.ASK):
         grace = record.grace if command.grace is None else command.grace
-        log = Log(replace(asked, status=Status.CANCELLING, not_before=now + grace), now)
+        log = Log(asked, now)
+        log.move(status=Status.CANCELLING, not_before=after(now, grace))
         log.add(EventType.CANCELLING, reason=command.reason, grace=grace.total_seconds())
         return log.change()
     return Refusal(record, Ruling.STALE)
@@ -93,7 +93,8 @@ def _cancel(record: Record, command: cmd.Cancel, now: datetime, rules: Rules) ->
 def _rerun(record: Record, command: cmd.Rerun, now: datetime, rules: Rules) -> Change | Refusal:
     if target(record.status, Trigger.RERUN) is None:
         return Refusal(record, Ruling.STALE)
-    log = Log(replace(record, status=Status.QUEUED, **_A_NEW_RUN), now)
+    log = Log(record, now)
+    log.move(status=Status.QUEUED, **_A_NEW_RUN)
     log.add(EventType.QUEUED)
     return log.change()
 
@@ -116,7 +117,8 @@ _A_NEW_RUN: dict[str, Any] = {
 def _release(record: Record, command: cmd.Release, now: datetime, rules: Rules) -> Change | Refusal:
     if target(record.status, Trigger.DUE) is None or (record.not_before or now) > now:
         return Refusal(record, Ruling.STALE)
-    log = Log(replace(record, status=Status.QUEUED, not_before=None), now)
+    log = Log(record, now)
+    log.move(status=Status.QUEUED, not_before=None)
     log.add(EventType.QUEUED)
     return log.change()
 

@@ -2,17 +2,19 @@
 
 import asyncio
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+from backhaul.worker import Service, load_services
 
 from backhaul.core.errors import ConfigurationError
 from backhaul.embedded.embedded import embedded
+from backhaul.embedded.folder import MEMORY
 from backhaul.settings import Settings
 from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.processes import address, event_loop_factory
 from backhaul.wiring.signals import stop_on_signals
-from backhaul.worker import load_services
 
 EXAMPLES = ("digest.service:service", "linkcheck.service:service")
 
@@ -35,12 +37,15 @@ async def _serve(settings: Settings, names: Sequence[str], host: str, port: int,
     services = load_services(names)
     with stop_on_signals() as stop:
         async with embedded(services, data=data, host=host, port=port, settings=settings) as platform:
-            kinds = ", ".join(kind for service in services for kind in service.handlers)
-            print(f"Backhaul is up at {platform.url}", file=sys.stderr)
-            print(f"  kinds  {kinds}", file=sys.stderr)
-            print(f"  data   {os.path.abspath(data) if data != ':memory:' else 'in memory only'}", file=sys.stderr)
-            print("  stop   Ctrl-C", file=sys.stderr, flush=True)
+            sys.stderr.write(_greeting(platform.url, services, data))
+            sys.stderr.flush()
             await stop.wait()
+
+
+def _greeting(url: str, services: Sequence[Service], data: str) -> str:
+    kinds = ", ".join(kind for service in services for kind in service.handlers)
+    folder = "in memory only" if data == MEMORY else Path(data).resolve()
+    return f"Backhaul is up at {url}\n  kinds  {kinds}\n  data   {folder}\n  stop   Ctrl-C\n"
 
 
 def _examples() -> list[str]:

@@ -1,4 +1,4 @@
-"""The ledger: keeps the one true record. Takes in direct publishes, grants claims, records reports, and keeps the time."""
+"""The ledger keeps the one true record: takes in direct publishes, grants claims, records reports, keeps the time."""
 
 from backhaul.ledger.ledger import Ledger
 

@@ -19,7 +19,7 @@ _log = logging.getLogger("backhaul.ledger")
 @dataclass(frozen=True, slots=True)
 class _Answer:
     worker_id: str
-    type: type[CloudEvent]
+    event: type[CloudEvent]
     data: BaseModel
 
 
@@ -31,10 +31,10 @@ class Answers:
         self._source = source
         self._inbox: Inbox[_Answer] = Inbox(2_000)
 
-    def send(self, worker_id: str | None, type: type[CloudEvent], data: BaseModel) -> None:
+    def send(self, worker_id: str | None, event: type[CloudEvent], data: BaseModel) -> None:
         """Returns at once. Without a worker id nobody waits for the answer."""
         if worker_id is not None:
-            self._inbox.put(_Answer(worker_id, type, data))
+            self._inbox.put(_Answer(worker_id, event, data))
 
     async def run(self) -> None:
         while True:
@@ -47,12 +47,12 @@ class Answers:
     def _messages(self, answers: Iterable[_Answer]) -> Iterable[Message]:
         groups: dict[tuple[str, type[CloudEvent]], list[BaseModel]] = {}
         for answer in answers:
-            groups.setdefault((answer.worker_id, answer.type), []).append(answer.data)
-        for (worker_id, type), items in groups.items():
+            groups.setdefault((answer.worker_id, answer.event), []).append(answer.data)
+        for (worker_id, event), items in groups.items():
             yield Message(
                 exchange=topology.REPLIES,
                 routing_key=worker_id,
-                body=write_batch(self._source, type, items),
+                body=write_batch(self._source, event, items),
                 content_type=CLOUDEVENT_BATCH,
                 persistent=False,
                 mandatory=False,

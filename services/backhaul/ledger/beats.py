@@ -23,9 +23,7 @@ _log = logging.getLogger("backhaul.ledger")
 class BeatDesk:
     """Renews leases and answers with what each worker must stop."""
 
-    def __init__(
-        self, store: Store, broker: Broker, relay: Relay, answers: Answers, lease: timedelta
-    ) -> None:
+    def __init__(self, store: Store, broker: Broker, relay: Relay, answers: Answers, lease: timedelta) -> None:
         self._store = store
         self._broker = broker
         self._relay = relay

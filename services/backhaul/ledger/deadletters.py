@@ -8,9 +8,7 @@ from backhaul_contracts.wire import format_time
 _DETAIL_LIMIT = 1_000
 
 
-async def dead_letter(
-    broker: Broker, queue: str, delivery: Delivery, reason: str, detail: str, now: datetime
-) -> None:
+async def dead_letter(broker: Broker, queue: str, delivery: Delivery, reason: str, detail: str, now: datetime) -> None:
     """Publish `delivery` to `queue` as it came, with `bh-` headers that say why. Raises `BrokerUnavailable`."""
     kept = {name: value for name, value in delivery.headers.items() if isinstance(value, str | int | float | bool)}
     headers: dict[str, HeaderValue] = {

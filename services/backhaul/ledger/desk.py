@@ -85,7 +85,7 @@ class Desk(Generic[M]):
             except StoreUnavailable as error:
                 _log.warning("%s: %d messages wait for the store: %s", self._queue, len(letters), error)
                 await self._clock.sleep(_RETRY)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one bad message must not end the desk
                 return await self._isolate(letters, error)
             else:
                 for letter in letters:

@@ -48,9 +48,7 @@ class Intake:
     async def _handle(self, delivery: Delivery) -> None:
         try:
             draft = await self._acceptance.draft(*_read(delivery))
-            admission = await self._batcher.submit(draft)
-            if admission.conflict:
-                raise Rejected(ProblemCode.IDEMPOTENCY_KEY_REUSED, _reused(draft, admission))
+            _refuse_conflict(draft, await self._batcher.submit(draft))
         except Rejected as refusal:
             await self._set_aside(delivery, refusal.problem)
 
@@ -66,8 +64,13 @@ class Intake:
         await dead_letter(self._broker, topology.INVALID, delivery, problem.code, detail, self._clock.now())
 
 
-def _reused(draft: Draft, admission: Admission) -> str:
-    return f"The id {draft.record.key!r} belongs to task {admission.snapshot.record.id}, of another kind or input."
+def _refuse_conflict(draft: Draft, admission: Admission) -> None:
+    if admission.conflict:
+        holder = admission.snapshot.record.id
+        raise Rejected(
+            ProblemCode.IDEMPOTENCY_KEY_REUSED,
+            f"The id {draft.record.key!r} belongs to task {holder}, of another kind or input.",
+        )
 
 
 def _read(delivery: Delivery) -> tuple[Json, Origin]:
@@ -87,7 +90,7 @@ def _plain(delivery: Delivery) -> tuple[Json, Origin]:
     if not delivery.message_id:
         raise Rejected(
             ProblemCode.INVALID_INPUT,
-            "The message has no message_id: it is needed as the idempotency key, so that a repeat makes no second task.",
+            "The message has no message_id. It is the idempotency key: with it, a repeat makes no second task.",
         )
     body = {"kind": delivery.routing_key, "input": decode(delivery.body), **_properties(delivery)}
     return body, Origin(key=delivery.message_id, traceparent=_traceparent(delivery))

@@ -1,8 +1,8 @@
 """The testing kit: a service under test on a whole platform in memory.
 
-    async with Harness(service) as platform:
-        task = await platform.submit("digest.summarise", {"text": "…"})
-        assert await task.result() == {...}
+async with Harness(service) as platform:
+    task = await platform.submit("digest.summarise", {"text": "…"})
+    assert await task.result() == {...}
 """
 
 from backhaul.testing.clock import ManualClock

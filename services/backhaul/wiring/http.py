@@ -1,8 +1,10 @@
 """Serving HTTP: uvicorn, under our own signals and on a socket that we know."""
 
+import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -37,16 +39,18 @@ class HttpServer:
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    async def run(self) -> None:
-        """Serve until `stop`; running requests get a few seconds to end."""
-        await self._server.serve(sockets=[self._socket])
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-
-    def close(self) -> None:
-        """Let go of the socket, also if `run` was never called."""
-        self._socket.close()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve for as long as the block lasts; requests that run then get a few seconds to end."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._server.serve(sockets=[self._socket]))
+                try:
+                    yield
+                finally:
+                    self._server.should_exit = True
+        finally:
+            self._socket.close()
 
 
 class _Server(uvicorn.Server):

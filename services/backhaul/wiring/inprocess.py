@@ -1,10 +1,10 @@
 """The whole platform in this process: every role, and HTTP on a loopback port."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from backhaul.worker import Service
 from fastapi import FastAPI
 
 from backhaul.core import topology
@@ -15,7 +15,6 @@ from backhaul.gateway import create_app
 from backhaul.settings import Settings
 from backhaul.wiring.http import HttpServer
 from backhaul.wiring.platform import Platform
-from backhaul.worker import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +51,8 @@ async def in_process(
         await broker.declare(topology.platform(settings.ledger_shards))
         platform.add_ledger(alone=True)
         platform.add_workers(services)
-        async with platform.running(), _served(server):
+        async with platform.running(), server.running():
             yield InProcess(server.url, app, platform)
     finally:
-        server.close()
         await broker.stop()
         await store.stop()
-
-
-@asynccontextmanager
-async def _served(server: HttpServer) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        serving = group.create_task(server.run())
-        try:
-            yield
-        finally:
-            server.stop()
-            with suppress(asyncio.CancelledError):
-                await serving

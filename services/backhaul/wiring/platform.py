@@ -12,9 +12,10 @@ from backhaul.core.relay import Relay
 from backhaul.settings import Settings
 
 if TYPE_CHECKING:
+    from backhaul.worker import Service, Worker
+
     from backhaul.gateway import Gateway
     from backhaul.ledger import Ledger
-    from backhaul.worker import Service, Worker
 
 
 class Platform:
@@ -68,9 +69,7 @@ class Platform:
                 loop.cancel()
 
 
-def build_workers(
-    services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock
-) -> list["Worker"]:
+def build_workers(services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock) -> list["Worker"]:
     """A worker for each service."""
     from backhaul.worker import Worker
 

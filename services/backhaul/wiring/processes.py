@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backhaul.core import topology
 from backhaul.core.clock import SystemClock
@@ -17,6 +17,9 @@ from backhaul.wiring.adapters import open_broker, open_store
 from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.platform import Platform, build_workers
 from backhaul.wiring.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from backhaul.wiring.http import HttpServer
 
 _log = logging.getLogger("backhaul")
 
@@ -67,27 +70,20 @@ async def _serve(settings: Settings, role: str, *, gateway: bool, ledger: bool) 
         platform = Platform(store, broker, settings=settings, clock=SystemClock())
         if ledger:
             platform.add_ledger()
-        if gateway:
-            platform.add_gateway()
+        server = _http_server(platform, settings) if gateway else None
         await stack.enter_async_context(platform.running())
-        if gateway:
-            await _serve_http(platform, settings, stop)
-        else:
-            _log.info("%s is at work", role)
-            await stop.wait()
+        if server is not None:
+            await stack.enter_async_context(server.running())
+            _log.info("the gateway listens on %s", server.url)
+        _log.info("%s is at work", role)
+        await stop.wait()
 
 
-async def _serve_http(platform: Platform, settings: Settings, stop: asyncio.Event) -> None:
+def _http_server(platform: Platform, settings: Settings) -> "HttpServer":
     from backhaul.gateway import create_app
     from backhaul.wiring.http import HttpServer
 
-    assert platform.gateway is not None
-    server = HttpServer(create_app(platform.gateway), *address(settings))
-    _log.info("gateway %s listens on %s", platform.gateway.id, server.url)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.run())
-        await stop.wait()
-        server.stop()
+    return HttpServer(create_app(platform.add_gateway()), *address(settings))
 
 
 def address(settings: Settings) -> tuple[str, int]:
@@ -139,4 +135,6 @@ def _refuse_misfits(misfits: Sequence[topology.Misfit]) -> None:
     if misfits:
         first = misfits[0]
         others = f" (and {len(misfits) - 1} more)" if len(misfits) > 1 else ""
-        raise ConfigurationError(f"the broker's topology does not fit: {first.thing} {first.fact}{others}: {first.remedy}")
+        raise ConfigurationError(
+            f"the broker's topology does not fit: {first.thing} {first.fact}{others}: {first.remedy}"
+        )

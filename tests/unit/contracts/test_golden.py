@@ -58,9 +58,7 @@ def test_a_message_of_a_newer_version_with_one_more_field_is_still_read(path: Pa
 
 def test_every_message_type_has_a_golden_message() -> None:
     stored = [json.loads(path.read_bytes()) for path in golden_files()]
-    types = {
-        event["type"] for content in stored for event in (content if isinstance(content, list) else [content])
-    }
+    types = {event["type"] for content in stored for event in (content if isinstance(content, list) else [content])}
 
     named = {model.model_fields["type"].default for model in schemas.MESSAGES if model is not m.Published}
 

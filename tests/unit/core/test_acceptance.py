@@ -47,12 +47,12 @@ class Kinds:
 
 def acceptance(kinds: Kinds, clock: ManualClock | None = None) -> Acceptance:
     clock = clock or ManualClock(NOW)
-    return Acceptance(Catalogue(cast(Store, kinds), clock), clock)
+    return Acceptance(Catalogue(cast("Store", kinds), clock), clock)
 
 
-async def rejection(body: Any, origin: Origin = Origin()) -> Rejected:
+async def rejection(body: Any, key: str | None = None) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        await acceptance(Kinds(spec())).draft(body, origin)
+        await acceptance(Kinds(spec())).draft(body, Origin(key=key))
     return caught.value
 
 
@@ -108,7 +108,7 @@ async def test_an_unknown_kind_is_answered_with_near_matches() -> None:
     ],
 )
 async def test_what_cannot_work_is_refused_at_its_place(body: dict[str, Any], pointer: str) -> None:
-    refusal = await rejection({"kind": "digest.summarise", "input": {"text": ""}, **body}, Origin(key="another"))
+    refusal = await rejection({"kind": "digest.summarise", "input": {"text": ""}, **body}, key="another")
 
     assert [fault.pointer for fault in refusal.problem.errors] == [pointer]
 

@@ -1,1 +1,1 @@
-"""The two ports: what Backhaul needs of a database and of a broker. Adapters live in `backhaul.store` and `backhaul.broker`."""
+"""The two ports: what Backhaul needs of a database and of a broker; their adapters live in `store` and `broker`."""

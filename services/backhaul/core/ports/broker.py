@@ -141,11 +141,13 @@ class Broker(Protocol):
     ) -> Subscription:
         """Hear a queue, with at most `credit` unsettled deliveries at a time. `on_delivery` must not block.
 
-        When the connection is lost, `on_lost` is called: every delivery held is void from then on (the broker delivers
-        it again), and consuming goes on with the last credit as soon as the connection is back."""
+        When the connection is lost, `on_lost` is called: every delivery held is void from then on (the broker
+        delivers it again), and consuming goes on with the last credit as soon as the connection is back."""
         ...
 
-    async def subscribe(self, queue: str, handle: Callable[[Delivery], Awaitable[None]], *, credit: int) -> Subscription:
+    async def subscribe(
+        self, queue: str, handle: Callable[[Delivery], Awaitable[None]], *, credit: int
+    ) -> Subscription:
         """Hear a queue that foreign producers publish to: up to `credit` calls of `handle` run at a time.
 
         A delivery is acknowledged when `handle` returns; when it raises, the delivery goes back to the queue after a

@@ -118,7 +118,7 @@ class Store(Protocol):
     """See the module's docstring for what holds of every method."""
 
     async def start(self) -> None:
-        """Connect. Raises `StoreUnavailable`, or `ConfigurationError` if the schema is not the one this version needs."""
+        """Connect. Raises `StoreUnavailable`, or `ConfigurationError` if the schema is not what this version needs."""
         ...
 
     async def stop(self) -> None:
@@ -149,7 +149,7 @@ class Store(Protocol):
         ...
 
     async def beat(self, beats: Sequence[Beat], lease: timedelta) -> list[Leases]:
-        """Note each worker's sign of life: its lease, and so that of everything it holds, lasts for `lease` from now."""
+        """Note each worker's sign of life: its lease, and so that of all it holds, lasts for `lease` from now."""
         ...
 
     async def snapshot(self, tenant: str, task_id: TaskId) -> Snapshot | None:
