@@ -43,3 +43,9 @@ class CancelTask(Strict):
 
     reason: Text | None = Field(default=None, max_length=1000)
     grace: Duration | None = None
+
+
+class ReplayTask(Strict):
+    """A new task like an earlier one; `input`, if it is there, takes the place of the earlier one's."""
+
+    input: Json = None

@@ -1,5 +1,6 @@
 """The kinds that services have announced, as this process knows them."""
 
+import asyncio
 import difflib
 from datetime import datetime, timedelta
 
@@ -31,6 +32,7 @@ class Catalogue:
         self._specs: dict[str, KindSpec] = {}
         self._validators: dict[str, tuple[KindSpec, jsonschema_rs.Validator]] = {}
         self._read_at: datetime | None = None
+        self._reading = asyncio.Lock()
 
     async def kinds(self) -> list[KindSpec]:
         """Every announced kind, by name."""
@@ -64,18 +66,27 @@ class Catalogue:
         raise Rejected(ProblemCode.INVALID_INPUT, f"The input does not fit kind {spec.kind}.", errors=faults)
 
     async def _refresh(self, age: timedelta) -> None:
-        now = self._clock.now()
-        if self._read_at is not None and now - self._read_at < age:
+        """Read the store, unless that was done within `age`; who asks during a read waits for it."""
+        if self._younger_than(age):
             return
-        self._read_at = now
-        self._specs = {spec.kind: spec for spec in await self._store.kinds()}
+        async with self._reading:
+            if self._younger_than(age):
+                return
+            now = self._clock.now()
+            self._specs = {spec.kind: spec for spec in await self._store.kinds()}
+            self._read_at = now
+
+    def _younger_than(self, age: timedelta) -> bool:
+        return self._read_at is not None and timedelta(0) <= self._clock.now() - self._read_at < age
 
     def _validator(self, spec: KindSpec) -> jsonschema_rs.Validator:
-        known = self._validators.get(spec.kind)
-        if known is None or known[0].input_schema != spec.input_schema:
-            known = (spec, jsonschema_rs.validator_for(spec.input_schema))
-            self._validators[spec.kind] = known
-        return known[1]
+        known, validator = self._validators.get(spec.kind, (None, None))
+        if known is spec and validator is not None:
+            return validator
+        if validator is None or known is None or known.input_schema != spec.input_schema:
+            validator = jsonschema_rs.validator_for(spec.input_schema)
+        self._validators[spec.kind] = (spec, validator)
+        return validator
 
     def _unknown(self, name: str) -> str:
         if not self._specs:
