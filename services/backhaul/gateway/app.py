@@ -1,0 +1,66 @@
+"""The application: routes and middlewares around one gateway."""
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
+from starlette.routing import Match
+
+from backhaul.core.errors import Rejected
+from backhaul.gateway.calls import routes
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.guards import LoopbackGuard, is_loopback
+from backhaul.gateway.openapi import Description
+from backhaul.gateway.problems import Faults, problem_reply
+from backhaul.gateway.replies import header
+from backhaul.gateway.routes import JSON, Operation, Route
+from backhaul_contracts.problems import ProblemCode
+
+_OPENAPI = Operation(tag="description", summary="This description", answers={200: ("OpenAPI 3.1.", {JSON: None})})
+_DOCS = Operation(tag="description", summary="The same for people", answers={200: ("A page.", {"text/html": None})})
+
+
+def create_app(gateway: Gateway) -> FastAPI:
+    """The HTTP API of `gateway`, whose store, broker and `run` are started by whoever serves the application."""
+    app = FastAPI(
+        title="Backhaul",
+        version="1",
+        description="Turns long work into a fast HTTP API.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _no_such_call},
+    )
+    calls = routes(gateway)
+    description = Description(gateway, app, calls)
+    limit = gateway.settings.max_body
+    app.router.routes += [
+        *calls,
+        Route("GET", "/openapi.json", description.openapi, _OPENAPI, body_limit=limit),
+        Route("GET", "/docs", description.docs, _DOCS, body_limit=limit),
+    ]
+    if is_loopback(gateway.settings.host):
+        app.add_middleware(LoopbackGuard)
+    app.add_middleware(Faults)
+    return app
+
+
+async def _no_such_call(request: StarletteRequest, error: Exception) -> Response:
+    """What routing could not place: 404, or 405 with every method that the path knows."""
+    methods = _methods(request)
+    if methods:
+        detail = f"{request.method} is not possible at {request.url.path}: it knows {', '.join(methods)}."
+        refusal, headers = Rejected(ProblemCode.METHOD_NOT_ALLOWED, detail), [header(b"allow", ", ".join(methods))]
+    else:
+        refusal, headers = Rejected(ProblemCode.NOT_FOUND, f"There is nothing at {request.url.path}."), []
+    reply = problem_reply(refusal, headers)
+    response = Response(reply.body, reply.status)
+    response.raw_headers = reply.headers
+    return response
+
+
+def _methods(request: StarletteRequest) -> list[str]:
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    methods = {route.method for route in routes if route.matches(request.scope)[0] is not Match.NONE}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))

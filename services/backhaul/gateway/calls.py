@@ -1,0 +1,189 @@
+"""The calls of the HTTP API, v1: where each leads, and what it asks for and answers."""
+
+from backhaul.gateway.conditions import EVENT_STREAM
+from backhaul.gateway.events import Events
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.health import Health, Readiness
+from backhaul.gateway.kinds import KindPage, Kinds, KindView, WorkerPage
+from backhaul.gateway.routes import JSON, Operation, Route, in_header, in_path, query
+from backhaul.gateway.steering import Steering
+from backhaul.gateway.submissions import BatchAnswer, Submissions
+from backhaul.gateway.tasks import Tasks
+from backhaul_contracts.events import EventPage
+from backhaul_contracts.problems import PROBLEM_JSON, Problem
+from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
+from backhaul_contracts.tasks import Status, Task, TaskPage
+
+_TASK = {JSON: Task}
+_TASK_OR_STREAM = {JSON: Task, EVENT_STREAM: None}
+_ID = in_path("task_id", "`tsk_` and 26 characters.")
+_KEY = in_header("Idempotency-Key", "The same as `key` in the body: one task for one key, however often it is sent.")
+_WAIT = in_header("Prefer", "`wait=N`: hold the answer back for up to N seconds (at most 50).")
+_STREAM = in_header("Accept", f"`{EVENT_STREAM}`: answer with the events of the task, as they come.")
+_TEXT = {"type": "string"}
+_TIME = {"type": "string", "format": "date-time"}
+
+SUBMIT = Operation(
+    tag="tasks",
+    summary="Submit a task",
+    description="Answers once the task is durable. A repeated key answers with the task that has it already.",
+    body=SubmitTask,
+    parameters=(_KEY, _WAIT, _STREAM, in_header("traceparent", "W3C trace context, passed on to the handler.")),
+    answers={
+        202: ("Accepted; `Location` tells where it is.", _TASK),
+        200: ("Done already, or the event stream that was asked for.", _TASK_OR_STREAM),
+    },
+    problems=(400, 404, 413, 415, 422, 503),
+)
+SUBMIT_BATCH = Operation(
+    tag="tasks",
+    summary="Submit up to 1,000 tasks",
+    description="The valid ones are accepted, in one commit; the others are named in `errors`.",
+    body=SubmitBatch,
+    answers={202: ("What became of each.", {JSON: BatchAnswer})},
+    problems=(400, 413, 415, 422, 503),
+)
+GET_TASK = Operation(
+    tag="tasks",
+    summary="Show a task",
+    description="With `Prefer: wait`: when it is done, or with `If-None-Match` when it has changed.",
+    parameters=(_ID, in_header("If-None-Match", "The `ETag` of the last answer."), _WAIT),
+    answers={200: ("The task.", _TASK), 304: ("It has not changed.", {})},
+    problems=(404, 410, 503),
+)
+FIND_TASKS = Operation(
+    tag="tasks",
+    summary="List tasks, newest first",
+    parameters=(
+        query("status", "May be repeated.", {"type": "string", "enum": [*Status]}, many=True),
+        query("kind", "", _TEXT),
+        query("queue", "", _TEXT),
+        query("key", "", _TEXT),
+        query("parent_id", "", _TEXT),
+        query("created_after", "Exclusive.", _TIME),
+        query("created_before", "Exclusive.", _TIME),
+        query("metadata.x", "Tasks whose metadata `x` has this value, for any name `x`.", _TEXT),
+        query("limit", "", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}),
+        query("cursor", "`next_cursor` of the page before.", _TEXT),
+    ),
+    answers={200: ("A page of tasks.", {JSON: TaskPage})},
+    problems=(422, 503),
+)
+DELETE_TASK = Operation(
+    tag="tasks",
+    summary="Delete a task that is done",
+    parameters=(_ID,),
+    answers={204: ("Deleted, with its result and events.", {})},
+    problems=(404, 409, 410, 503),
+)
+RESULT = Operation(
+    tag="tasks",
+    summary="The bare result",
+    parameters=(_ID, _WAIT),
+    answers={200: ("What the handler returned.", {JSON: None})},
+    problems=(404, 409, 410, 503),
+)
+EVENTS = Operation(
+    tag="tasks",
+    summary="Follow a task",
+    description="Server-Sent Events until the task is done; with `Accept: application/json` a page of the log.",
+    parameters=(
+        _ID,
+        query("after", "Go on behind this `seq`; 0: everything. None: a snapshot first.", {"type": "integer"}),
+        query("limit", "For the JSON log.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+        in_header("Last-Event-ID", "Like `after`, and wins over it."),
+    ),
+    answers={
+        200: ("The events.", {EVENT_STREAM: None, JSON: EventPage}),
+        204: ("The task is done and nothing follows the cursor.", {}),
+    },
+    problems=(404, 406, 410, 422, 503),
+)
+CANCEL = Operation(
+    tag="tasks",
+    summary="Cancel a task",
+    body=CancelTask,
+    body_required=False,
+    parameters=(_ID,),
+    answers={
+        200: ("Cancelled, or done already and unchanged.", _TASK),
+        202: ("Its attempt was asked to stop. It may still end otherwise.", _TASK),
+    },
+    problems=(404, 410, 422, 503),
+)
+RETRY = Operation(
+    tag="tasks",
+    summary="Run a task again that ended without success",
+    parameters=(_ID,),
+    answers={202: ("The same task, in a new run.", _TASK)},
+    problems=(404, 409, 410, 503),
+)
+REPLAY = Operation(
+    tag="tasks",
+    summary="Submit the same again as a new task",
+    body=ReplayTask,
+    body_required=False,
+    parameters=(_ID, _KEY, _WAIT, _STREAM),
+    answers={
+        202: ("The new task; `replay_of` names the old one.", _TASK),
+        200: ("Done already, or the event stream that was asked for.", _TASK_OR_STREAM),
+    },
+    problems=(404, 410, 422, 503),
+)
+LIST_KINDS = Operation(
+    tag="kinds", summary="List kinds", answers={200: ("Every kind.", {JSON: KindPage})}, problems=(503,)
+)
+KIND = Operation(
+    tag="kinds",
+    summary="Show a kind",
+    parameters=(in_path("kind", "Its name, such as `digest.summarise`."),),
+    answers={200: ("The kind.", {JSON: KindView})},
+    problems=(404, 503),
+)
+LIST_WORKERS = Operation(
+    tag="workers",
+    summary="List workers",
+    answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
+    problems=(503,),
+)
+ALIVE = Operation(tag="health", summary="Whether the process lives", answers={200: ("It does.", {JSON: None})})
+READY = Operation(
+    tag="health",
+    summary="Whether store and broker are up",
+    description="`accepting`: submits are taken, which needs the store alone, so it may be true with a 503.",
+    parameters=(
+        query("need", "Ask only for these parts.", {"type": "string", "enum": ["store", "broker"]}, many=True),
+    ),
+    answers={
+        200: ("All that is needed is up.", {JSON: Readiness}),
+        503: ("`down` names what is not.", {PROBLEM_JSON: Problem}),
+    },
+)
+
+
+def routes(gateway: Gateway) -> list[Route]:
+    """Every route, the busiest first: they are tried in this order."""
+    events = Events(gateway)
+    submissions, tasks, steering = Submissions(gateway, events), Tasks(gateway), Steering(gateway)
+    kinds, health = Kinds(gateway), Health(gateway)
+    limit = gateway.settings.max_body
+    return [
+        Route(method, path, endpoint, operation, body_limit=limit)
+        for method, path, endpoint, operation in (
+            ("POST", "/v1/tasks", submissions.submit, SUBMIT),
+            ("GET", "/v1/tasks/{task_id}", tasks.get, GET_TASK),
+            ("GET", "/v1/tasks/{task_id}/events", events.read, EVENTS),
+            ("GET", "/v1/tasks/{task_id}/result", tasks.result, RESULT),
+            ("POST", "/v1/tasks/batch", submissions.submit_batch, SUBMIT_BATCH),
+            ("GET", "/v1/tasks", tasks.find, FIND_TASKS),
+            ("POST", "/v1/tasks/{task_id}/cancel", steering.cancel, CANCEL),
+            ("POST", "/v1/tasks/{task_id}/retry", steering.retry, RETRY),
+            ("POST", "/v1/tasks/{task_id}/replay", submissions.replay, REPLAY),
+            ("DELETE", "/v1/tasks/{task_id}", tasks.delete, DELETE_TASK),
+            ("GET", "/v1/kinds", kinds.list_kinds, LIST_KINDS),
+            ("GET", "/v1/kinds/{kind}", kinds.kind, KIND),
+            ("GET", "/v1/workers", kinds.list_workers, LIST_WORKERS),
+            ("GET", "/healthz", health.alive, ALIVE),
+            ("GET", "/readyz", health.ready, READY),
+        )
+    ]

@@ -1,0 +1,126 @@
+"""The feed: live events come in from the broker, and reach everyone here who watches their tasks."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+from backhaul.core import topology
+from backhaul.core.clock import Clock
+from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.ports.broker import Broker, Delivery, Subscription
+from backhaul.gateway.topic import Topic, Watcher, frame
+from backhaul_contracts import codec
+from backhaul_contracts.ids import TaskId
+from backhaul_contracts.wire import Json
+
+_log = logging.getLogger("backhaul.gateway")
+
+_CREDIT = 1000
+_PULSE = timedelta(seconds=15)
+_RETRY = timedelta(seconds=1)
+_FAREWELL = timedelta(seconds=1)
+
+
+class Feed:
+    """The topics that are watched through this gateway.
+
+    A live message may be lost; then a topic is `behind`, and the audit, woken through `on_behind`, reads the store.
+    """
+
+    def __init__(self, broker: Broker, clock: Clock, gateway_id: str) -> None:
+        self.topics: dict[TaskId, Topic] = {}
+        self.behind: set[Topic] = set()
+        self.stalled: set[Watcher] = set()
+        """Those whom the store owes an answer: woken when it answers again."""
+        self.pulse = 0
+        """Counts the pulses: at each, every stream gives a sign of life."""
+        self.closing = False
+        self.on_behind: Callable[[], None] = lambda: None
+        self._broker = broker
+        self._clock = clock
+        self._mailbox = topology.mailbox(topology.LIVE, gateway_id, map(str, range(topology.SHARD_KEYS)))
+
+    @contextmanager
+    def watch(self, task_id: TaskId) -> Iterator[Watcher]:
+        """A watcher of the task. Read the store only now: what is committed after that is seen by the watcher."""
+        topic = self.topics.setdefault(task_id, Topic(task_id))
+        watcher = Watcher(topic)
+        topic.watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            topic.watchers.discard(watcher)
+            self.stalled.discard(watcher)
+            if not topic.watchers:
+                self.topics.pop(task_id, None)
+                self.behind.discard(topic)
+
+    def learn(self, watcher: Watcher, seq: int, *, ended: bool) -> None:
+        """Note what the store said of a watched task."""
+        if not watcher.topic.learn(seq, ended=ended):
+            self.fell_behind(watcher.topic)
+
+    def fell_behind(self, topic: Topic) -> None:
+        """Have the audit read what `topic` lacks."""
+        self.behind.add(topic)
+        self.on_behind()
+
+    def close(self) -> None:
+        """End every stream and every wait, in good order."""
+        self.closing = True
+        self._wake_all()
+
+    async def run(self) -> None:
+        """Hear the broker and give pulses, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._give_pulses())
+
+    async def _listen(self) -> None:
+        subscription = await self._subscribed()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with suppress(BrokerUnavailable, TimeoutError):
+                async with asyncio.timeout(_FAREWELL.total_seconds()):
+                    await subscription.cancel()
+
+    async def _subscribed(self) -> Subscription:
+        """The consumer of our mailbox; a broker that is down at the start is awaited."""
+        while True:
+            try:
+                await self._broker.declare(self._mailbox)
+                return await self._broker.consume(self._mailbox.queues[0].name, self._arrived, credit=_CREDIT)
+            except BrokerUnavailable as error:
+                _log.info("live events cannot be heard yet, watchers are served from the store: %s", error)
+            await self._clock.sleep(_RETRY)
+
+    def _arrived(self, delivery: Delivery) -> None:
+        delivery.ack()
+        if not self.topics:
+            return
+        try:
+            events: list[Json] = codec.loads(delivery.body)["data"]["events"]
+            for event in events:
+                self._publish(event)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            _log.warning("a live message cannot be read, watchers go on from the store: %s", error)
+
+    def _publish(self, event: Json) -> None:
+        topic = self.topics.get(event["task_id"])
+        if topic is None:
+            return
+        if not topic.publish(frame(event["seq"], event["type"], codec.dumps(event))):
+            self.fell_behind(topic)
+
+    async def _give_pulses(self) -> None:
+        while True:
+            await self._clock.sleep(_PULSE)
+            self.pulse += 1
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for topic in self.topics.values():
+            topic.wake()

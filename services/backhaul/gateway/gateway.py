@@ -1,0 +1,95 @@
+"""The gateway: what all its endpoints share, and the loops behind them."""
+
+import asyncio
+from collections.abc import Sequence
+
+from backhaul.core.acceptance import Acceptance
+from backhaul.core.batching import Batcher
+from backhaul.core.catalogue import Catalogue
+from backhaul.core.clock import Clock
+from backhaul.core.commands import Command
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Admission, Store
+from backhaul.core.record import Draft
+from backhaul.core.relay import Relay
+from backhaul.core.transitions import Change, Refusal
+from backhaul.gateway.audit import Audit
+from backhaul.gateway.feed import Feed
+from backhaul.gateway.hints import Hints
+from backhaul.gateway.lookup import Lookup
+from backhaul.gateway.waiting import Waiting
+from backhaul.settings import Settings
+from backhaul_contracts.ids import new_id
+
+_COMMIT = 500
+
+
+class Gateway:
+    """One gateway. `store`, `broker` and `relay` are started and run by whoever wires them; `run` must be running.
+
+    Submits share commits, and so do commands: what arrives during one commit forms the next.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        relay: Relay,
+        *,
+        settings: Settings,
+        clock: Clock,
+        gateway_id: str | None = None,
+    ) -> None:
+        self.store = store
+        self.broker = broker
+        self.settings = settings
+        self.clock = clock
+        self.id = gateway_id or new_id("gw")
+        self.catalogue = Catalogue(store, clock)
+        self.acceptance = Acceptance(self.catalogue, clock)
+        self.lookup = Lookup(store, clock, settings.retention)
+        self.feed = Feed(broker, clock, self.id)
+        self.waiting = Waiting(self.feed, self.lookup, clock)
+        self.hints = Hints(broker)
+        self._audit = Audit(self.feed, store, broker, clock)
+        self._relay = relay
+        self._admissions: Batcher[Draft, Admission] = Batcher(self.accept, limit=_COMMIT)
+        self._commands: Batcher[Command, Change | Refusal] = Batcher(self._advance, limit=_COMMIT)
+
+    async def run(self) -> None:
+        """Commit, listen and compare, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._admissions.run())
+            group.create_task(self._commands.run())
+            group.create_task(self.feed.run())
+            group.create_task(self._audit.run())
+            group.create_task(self.hints.run())
+
+    def drain(self) -> None:
+        """The process is about to stop: end every stream and every wait, and be ready for nothing new.
+
+        A server that stops waits for its connections, so call this when it begins to stop."""
+        self.feed.close()
+
+    @property
+    def draining(self) -> bool:
+        return self.feed.closing
+
+    async def admit(self, draft: Draft) -> Admission:
+        """Make the draft a task, in a commit shared with others."""
+        return await self._admissions.submit(draft)
+
+    async def command(self, command: Command) -> Change | Refusal:
+        """Apply a command, in a commit shared with others."""
+        return await self._commands.submit(command)
+
+    async def accept(self, drafts: Sequence[Draft]) -> Sequence[Admission]:
+        """Make these drafts tasks in one commit."""
+        admissions, dispatch = await self.store.accept(drafts)
+        self._relay.hand_over(dispatch)
+        return admissions
+
+    async def _advance(self, commands: Sequence[Command]) -> Sequence[Change | Refusal]:
+        results, dispatch = await self.store.advance(commands)
+        self._relay.hand_over(dispatch)
+        return results

@@ -1,0 +1,74 @@
+"""Health: `/healthz` says that the process lives, `/readyz` what it can do."""
+
+import logging
+
+from starlette.types import ASGIApp
+
+from backhaul.core.errors import Rejected, StoreUnavailable
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.patience import answered
+from backhaul.gateway.problems import problem_reply
+from backhaul.gateway.queries import Parameters, invalid
+from backhaul.gateway.replies import Reply, retry_after
+from backhaul.gateway.request import Request
+from backhaul_contracts.problems import ProblemCode
+from backhaul_contracts.wire import Wire
+
+_log = logging.getLogger("backhaul.gateway")
+
+_PARTS = ("store", "broker")
+_DETAILS = {
+    "store": "The database does not answer: nothing can be accepted or read.",
+    "broker": "The broker is down: tasks are accepted and kept, and run when it is back.",
+    "gateway": "The gateway is stopping.",
+}
+
+
+class Readiness(Wire):
+    """`ready`: all that was asked for is up. `accepting`: submits are taken. `down`: what is not up."""
+
+    ready: bool
+    accepting: bool
+    down: list[str]
+
+
+class Health:
+    """The endpoints for probes.
+
+    `/readyz` answers 200 if store and broker are up, else 503 with a problem that names in `down` what is not. Both
+    carry `accepting`: whether submits are taken, which needs the store alone. `?need=store` asks only for that, so a
+    load balancer can keep a gateway in service while the broker is down.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def alive(self, request: Request) -> ASGIApp:
+        return Reply(200, b'{"status":"ok"}')
+
+    async def ready(self, request: Request) -> ASGIApp:
+        needed = _needed(Parameters(request, {"need"}).all("need"))
+        down = await self._down()
+        facts = Readiness(ready=needed.isdisjoint(down), accepting={"store", "gateway"}.isdisjoint(down), down=down)
+        if facts.ready:
+            return Reply(200, facts.model_dump_json().encode())
+        refusal = Rejected(ProblemCode.UNAVAILABLE, " ".join(_DETAILS[part] for part in down))
+        return problem_reply(refusal, [retry_after(1)], facts.model_dump())
+
+    async def _down(self) -> list[str]:
+        parts = ["gateway"] if self._gateway.draining else []
+        try:
+            await answered(self._gateway.store.ping())
+        except StoreUnavailable as error:
+            _log.warning("not ready: %s", error)
+            parts.append("store")
+        if not self._gateway.broker.connected:
+            parts.append("broker")
+        return parts
+
+
+def _needed(asked: list[str]) -> set[str]:
+    for part in asked:
+        if part not in _PARTS:
+            raise invalid("need", f"{part!r} is not a part of readiness. Known: {', '.join(_PARTS)}.")
+    return {"gateway", *(asked or _PARTS)}

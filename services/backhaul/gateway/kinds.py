@@ -1,0 +1,110 @@
+"""What can be asked for, and who is there to do it: `/v1/kinds` and `/v1/workers`."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.types import ASGIApp
+
+from backhaul.core.ports.store import WorkerInfo
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.patience import answered
+from backhaul.gateway.queries import no_parameters
+from backhaul.gateway.rendering import page_json
+from backhaul.gateway.replies import Reply
+from backhaul.gateway.request import Request
+from backhaul_contracts.kinds import KindSpec, RetryRule
+from backhaul_contracts.wire import Duration, Moment, Wire
+
+
+class KindView(Wire):
+    """A kind as `GET /v1/kinds` shows it; `workers` counts those alive that could run it, whatever their version."""
+
+    kind: str
+    service: str
+    version: str
+    input_schema: dict[str, Any]
+    result_schema: dict[str, Any]
+    timeout: Duration
+    retry: RetryRule
+    queue: str
+    workers: int
+
+
+class KindPage(Wire):
+    data: list[KindView]
+    next_cursor: str | None = None
+
+
+class WorkerView(Wire):
+    """A worker as its last beat described it. `state`: `ready`, `draining` or `lost`."""
+
+    id: str
+    service: str
+    version: str
+    slots: int
+    running: int
+    last_heartbeat: Moment
+    state: str
+
+
+class WorkerPage(Wire):
+    data: list[WorkerView]
+    next_cursor: str | None = None
+
+
+class Kinds:
+    """The endpoints that show kinds and workers."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def list_kinds(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        specs = await answered(self._gateway.catalogue.kinds())
+        alive = await self._alive()
+        return _page(_kind(spec, alive) for spec in specs)
+
+    async def kind(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        spec = await answered(self._gateway.catalogue.kind(request.path("kind")))
+        return Reply(200, _kind(spec, await self._alive()).model_dump_json().encode())
+
+    async def list_workers(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        return _page(_worker(worker) for worker in await answered(self._gateway.store.workers()))
+
+    async def _alive(self) -> Counter[str]:
+        workers = await answered(self._gateway.store.workers())
+        return Counter(worker.service for worker in workers if worker.state != "lost")
+
+
+def _kind(spec: KindSpec, alive: Counter[str]) -> KindView:
+    return KindView(
+        kind=spec.kind,
+        service=spec.service,
+        version=spec.version,
+        input_schema=spec.input_schema,
+        result_schema=spec.result_schema,
+        timeout=spec.timeout,
+        retry=spec.retry,
+        queue=spec.queue,
+        workers=alive[spec.service],
+    )
+
+
+def _worker(worker: WorkerInfo) -> WorkerView:
+    return WorkerView(
+        id=worker.id,
+        service=worker.service,
+        version=worker.version,
+        slots=worker.slots,
+        running=worker.running,
+        last_heartbeat=worker.last_heartbeat,
+        state=worker.state,
+    )
+
+
+def _page(views: Iterable[BaseModel]) -> Reply:
+    return Reply(200, page_json((view.model_dump_json() for view in views), None))

@@ -1,0 +1,95 @@
+"""Errors as answers: RFC 9457 `application/problem+json`, and nothing of what went on inside."""
+
+import logging
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backhaul.core.errors import Rejected, StoreUnavailable
+from backhaul.gateway.replies import Header, Reply, retry_after
+from backhaul_contracts import codec
+from backhaul_contracts.problems import PROBLEM_JSON, Problem, ProblemCode
+from backhaul_contracts.wire import Json
+
+_log = logging.getLogger("backhaul.gateway")
+
+_MEDIA_TYPE = PROBLEM_JSON.encode()
+_CLOSE: Header = (b"connection", b"close")
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+
+
+def problem_json(problem: Problem, extensions: Mapping[str, Json] | None = None) -> bytes:
+    """The problem object, with further members (RFC 9457 §3.2) behind its own."""
+    return codec.dumps(problem.model_dump(mode="json") | dict(extensions or {}))
+
+
+def problem_reply(
+    refusal: Rejected, headers: Iterable[Header] = (), extensions: Mapping[str, Json] | None = None
+) -> Reply:
+    """The answer that says why a request is refused."""
+    body = problem_json(refusal.problem, extensions)
+    return Reply(refusal.problem.status, body, headers, media_type=_MEDIA_TYPE)
+
+
+def known_fault(error: Rejected | StoreUnavailable) -> Reply:
+    """The answer to an error that was foreseen."""
+    if isinstance(error, StoreUnavailable):
+        _log.warning("a request is answered 503: %s", error)
+        return unavailable("The database does not answer at the moment. Nothing is known to have changed; try again.")
+    if error.code is ProblemCode.PAYLOAD_TOO_LARGE:  # the rest of the body is still under way
+        return problem_reply(error, [_CLOSE])
+    return problem_reply(error)
+
+
+def unavailable(detail: str) -> Reply:
+    return problem_reply(Rejected(ProblemCode.UNAVAILABLE, detail), [retry_after(1)])
+
+
+def traceparent_of(scope: Scope) -> str | None:
+    """The caller's trace context (W3C Trace Context, level 1), if it is one."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            text: str = value.decode("latin-1")
+            return text if _TRACEPARENT.match(text) else None
+    return None
+
+
+class Faults:
+    """The outermost of our middlewares: what nobody foresaw becomes a 500 that tells a trace id, and a log line.
+
+    After the answer has begun nothing more can be said; the server then closes the connection.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if scope["type"] != "http":
+                raise
+            trace_id = _trace_id(scope)
+            _log.exception("%s %s failed, trace_id %s", scope["method"], scope["path"], trace_id)
+            if not started:
+                await _internal(trace_id)(scope, receive, send)
+
+
+def _internal(trace_id: str) -> Reply:
+    refusal = Rejected(ProblemCode.INTERNAL, "The log of the gateway has more under this trace_id.")
+    problem = refusal.problem.model_copy(update={"trace_id": trace_id})
+    return Reply(500, problem_json(problem), media_type=_MEDIA_TYPE)
+
+
+def _trace_id(scope: Scope) -> str:
+    match = _TRACEPARENT.match(traceparent_of(scope) or "")
+    return match[1] if match else secrets.token_hex(16)

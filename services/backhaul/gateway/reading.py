@@ -1,0 +1,90 @@
+"""Reading one task's log from a cursor on: what is old from the store, what is new from the topic."""
+
+from backhaul.core.clock import Clock
+from backhaul.core.errors import StoreUnavailable
+from backhaul.core.ports.store import Store
+from backhaul.core.record import Snapshot
+from backhaul.gateway.audit import event_frame
+from backhaul.gateway.feed import Feed
+from backhaul.gateway.patience import answered
+from backhaul.gateway.rendering import gap_event_json, snapshot_event_json
+from backhaul.gateway.topic import Frame, Watcher, frame
+from backhaul_contracts.events import GAP, SNAPSHOT
+
+_PAGE = 256
+
+
+class Reading:
+    """Give `snapshot` as it was read while `watcher` was watching, and `cursor` not beyond its `seq`.
+
+    Without a cursor it begins with `task.snapshot`. Frames come in order and without holes (I7); where the log itself
+    has lost events, `stream.gap` stands for them.
+    """
+
+    def __init__(
+        self, feed: Feed, store: Store, clock: Clock, watcher: Watcher, snapshot: Snapshot, cursor: int | None
+    ) -> None:
+        self._feed = feed
+        self._store = store
+        self._clock = clock
+        self._watcher = watcher
+        self._topic = watcher.topic
+        self._tenant = snapshot.record.tenant
+        self._opening = snapshot if cursor is None else None
+        self._cursor = snapshot.record.seq if cursor is None else cursor
+        self._in_store = self._cursor < snapshot.record.seq
+        self._terminal = False
+        feed.learn(watcher, snapshot.record.seq, ended=snapshot.record.status.done)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing follows any more, short of an operator's retry."""
+        at_end = self._cursor >= self._topic.seq and not self._in_store and self._opening is None
+        return self._topic.vanished or (self._terminal and at_end)
+
+    async def more(self) -> list[Frame]:
+        """The next frames. May be empty: then the watcher was woken, or the store is down and will be asked again."""
+        if self._opening is not None:
+            return self._open(self._opening)
+        if not self._in_store:
+            frames = self._topic.after(self._cursor)
+            if frames:
+                return self._passed(frames)
+            if frames is not None:
+                await self._watcher.woken()
+                return []
+        try:
+            return await self._from_store()
+        except StoreUnavailable:
+            self._feed.stalled.add(self._watcher)
+            await self._watcher.woken()
+            return []
+
+    def _open(self, snapshot: Snapshot) -> list[Frame]:
+        self._opening = None
+        self._terminal = snapshot.record.status.done
+        return [frame(snapshot.record.seq, SNAPSHOT, snapshot_event_json(snapshot, self._clock.now()).encode())]
+
+    def _passed(self, frames: list[Frame]) -> list[Frame]:
+        self._cursor = frames[-1].seq
+        self._terminal = frames[-1].terminal
+        return frames
+
+    async def _from_store(self) -> list[Frame]:
+        events = await answered(self._store.events(self._topic.task_id, self._cursor, _PAGE))
+        lost = events[0].seq > self._cursor + 1 if events else self._cursor < self._topic.seq
+        if lost:
+            return await self._gap()
+        self._in_store = len(events) == _PAGE
+        return self._passed([event_frame(event) for event in events]) if events else []
+
+    async def _gap(self) -> list[Frame]:
+        snapshot = await answered(self._store.snapshot(self._tenant, self._topic.task_id))
+        if snapshot is None:
+            self._topic.vanish()
+            return []
+        self._in_store = False
+        self._cursor = snapshot.record.seq
+        self._terminal = snapshot.record.status.done
+        self._feed.learn(self._watcher, self._cursor, ended=self._terminal)
+        return [frame(self._cursor, GAP, gap_event_json(snapshot, self._clock.now()).encode())]

@@ -1,0 +1,93 @@
+"""Records as the JSON of the HTTP API. Payloads are spliced in as they are stored: always the same bytes."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+
+from backhaul.core.record import Record, Snapshot
+from backhaul_contracts import codec
+from backhaul_contracts.events import GAP, SNAPSHOT
+from backhaul_contracts.wire import format_time
+
+
+def task_path(task_id: str) -> str:
+    return f"/v1/tasks/{task_id}"
+
+
+def task_json(snapshot: Snapshot) -> str:
+    """The task as `backhaul_contracts.tasks.Task` describes it."""
+    record = snapshot.record
+    return (
+        f'{{"id":"{record.id}","kind":{_name(record.kind)},"status":"{record.status}",'
+        f'"done":{"true" if record.status.done else "false"},'
+        f'"attempt":{record.attempt},"max_attempts":{record.max_attempts},"seq":{record.seq},'
+        f'"progress":{record.progress or "null"},"input":{snapshot.input},'
+        f'"result":{snapshot.result or "null"},"error":{record.error or "null"},'
+        f'"tenant":{_name(record.tenant)},"queue":{_name(record.queue)},"priority":{record.priority},'
+        f'"key":{_text(record.key)},"metadata":{record.metadata},'
+        f'"parent_id":{_text(record.parent_id)},"replay_of":{_text(record.replay_of)},'
+        f"{_times(record)},"
+        f'"cancel":{_cancel(record)},"links":{_links(record.id)}}}'
+    )
+
+
+def _times(record: Record) -> str:
+    return (
+        f'"created_at":{_time(record.created_at)},"scheduled_for":{_time(record.scheduled_for)},'
+        f'"started_at":{_time(record.started_at)},"finished_at":{_time(record.finished_at)},'
+        f'"expires_at":{_time(record.expires_at)},"retained_until":{_time(record.retained_until)}'
+    )
+
+
+def _cancel(record: Record) -> str:
+    if record.cancel_requested_at is None:
+        return "null"
+    return (
+        f'{{"requested_at":{_time(record.cancel_requested_at)},"reason":{_text(record.cancel_reason)},'
+        f'"outcome":{_text(record.cancel_outcome)}}}'
+    )
+
+
+def _links(task_id: str) -> str:
+    path = task_path(task_id)
+    return (
+        f'{{"self":"{path}","events":"{path}/events","result":"{path}/result",'
+        f'"cancel":"{path}/cancel","stream":"{path}/events"}}'
+    )
+
+
+def page_json(items: Iterable[str], next_cursor: str | None) -> bytes:
+    """The list form that every list of the API has."""
+    return f'{{"data":[{",".join(items)}],"next_cursor":{_text(next_cursor)}}}'.encode()
+
+
+def snapshot_event_json(snapshot: Snapshot, at: datetime) -> str:
+    """The event object that starts a stream without a cursor: `data` is the task."""
+    return _task_event(SNAPSHOT, snapshot, at)
+
+
+def gap_event_json(snapshot: Snapshot, at: datetime) -> str:
+    """The event object that stands for events which are no longer kept: `data` is the task."""
+    return _task_event(GAP, snapshot, at)
+
+
+def _task_event(type: str, snapshot: Snapshot, at: datetime) -> str:
+    record = snapshot.record
+    return (
+        f'{{"task_id":"{record.id}","seq":{record.seq},"attempt":{record.attempt},"type":"{type}",'
+        f'"time":{_time(at)},"data":{task_json(snapshot)}}}'
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return "null" if moment is None else f'"{format_time(moment)}"'
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else codec.dumps(value).decode()
+
+
+@lru_cache(maxsize=4096)
+def _name(value: str) -> str:
+    """A text of which there are few: kinds, queues and tenants."""
+    return _text(value)

@@ -1,0 +1,123 @@
+"""One HTTP request as the endpoints see it: what they need of it, read when they ask for it."""
+
+import asyncio
+from datetime import timedelta
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.types import Receive, Scope
+
+from backhaul.core.acceptance import faults
+from backhaul.core.catalogue import decode
+from backhaul.core.errors import Rejected
+from backhaul_contracts.problems import ProblemCode
+from backhaul_contracts.wire import Json
+
+M = TypeVar("M", bound=BaseModel)
+
+_UPLOAD = timedelta(seconds=30)
+
+
+class Disconnected(Exception):
+    """The client has gone: there is nobody to answer."""
+
+
+class Request:
+    """`body_limit` is the most bytes that are read of the body."""
+
+    __slots__ = ("_headers", "_receive", "body_limit", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
+        self.scope = scope
+        self.body_limit = body_limit
+        self._receive = receive
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+
+    def header(self, name: bytes) -> str | None:
+        """The value of a header (`name` in lower case), or None."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def path(self, name: str) -> str:
+        """A variable part of the path."""
+        value: str = self.scope["path_params"][name]
+        return value
+
+    async def json(self) -> Json:
+        """The body's value. Raises `Rejected` (400, 413, 415)."""
+        return decode(await self._body())
+
+    async def optional_json(self) -> Json:
+        """Like `json`, and an empty object if there is no body."""
+        body = await self._body()
+        return decode(body) if body else {}
+
+    async def disconnected(self) -> None:
+        """Return when the client has gone. The body must have been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _body(self) -> bytes:
+        declared = self._headers.get(b"content-length")
+        if declared is not None and int(declared) > self.body_limit:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(_UPLOAD.total_seconds()):
+                body = await self._read()
+        except TimeoutError:
+            detail = f"The body was not complete within {_UPLOAD.total_seconds():.0f} seconds."
+            raise Rejected(ProblemCode.MALFORMED_JSON, detail) from None
+        if body:
+            self._check_media_type()
+        return body
+
+    async def _read(self) -> bytes:
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body", False):
+            if len(body) > self.body_limit:
+                raise self._too_large()
+            message = await self._receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        if len(body) > self.body_limit:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> Rejected:
+        return Rejected(
+            ProblemCode.PAYLOAD_TOO_LARGE,
+            f"The body is larger than {self.body_limit} bytes, the limit here. Send large media by reference, "
+            "or raise BACKHAUL_MAX_BODY.",
+        )
+
+    def _check_media_type(self) -> None:
+        coding = self.header(b"content-encoding")
+        if coding is not None and coding.strip().lower() not in ("", "identity"):
+            raise _unsupported(f"The content coding {coding!r} is not supported: send the body as it is.")
+        declared = self.header(b"content-type")
+        if declared is None or declared == "application/json":
+            return
+        media_type = declared.partition(";")[0].strip().lower()
+        if media_type != "application/json" and not (
+            media_type.startswith("application/") and media_type.endswith("+json")
+        ):
+            raise _unsupported(f"The body is sent as {media_type!r}: send JSON as application/json.")
+
+
+def _unsupported(detail: str) -> Rejected:
+    return Rejected(ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail)
+
+
+def tenant_of(request: Request) -> str:
+    """Whose tasks the request may see and make."""
+    return "default"
+
+
+def parsed(model: type[M], body: Json) -> M:
+    """What a client wrote, as `model` describes it. Raises `Rejected` (`invalid_input`), pointing at each fault."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise Rejected(ProblemCode.INVALID_INPUT, "The body is not valid.", errors=faults(error)) from error

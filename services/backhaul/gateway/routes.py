@@ -1,0 +1,126 @@
+"""Every call of the HTTP API with its endpoint and its description: the table behind both routing and OpenAPI."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backhaul.core.errors import Rejected, StoreUnavailable
+from backhaul.gateway.problems import known_fault
+from backhaul.gateway.request import Disconnected, Request
+from backhaul_contracts.problems import PROBLEM_JSON, Problem
+
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
+Model = type[BaseModel]
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call, described: `answers` maps each status to what it means and, if it has one, its model by media type."""
+
+    tag: str
+    summary: str
+    description: str = ""
+    body: Model | None = None
+    body_required: bool = True
+    parameters: tuple[Mapping[str, Any], ...] = ()
+    answers: Mapping[int, tuple[str, Mapping[str, Model | None]]] = field(default_factory=dict)
+    problems: tuple[int, ...] = ()
+
+    def openapi(self) -> dict[str, Any]:
+        """The operation object (OpenAPI 3.1 §4.8.10); models are referred to by name."""
+        answers = {str(status): _answer(*answer) for status, answer in self.answers.items()}
+        refusals = {str(status): _answer("See `code`.", {PROBLEM_JSON: Problem}) for status in self.problems}
+        operation: dict[str, Any] = {"responses": {**answers, **refusals}}
+        if self.parameters:
+            operation["parameters"] = [dict(parameter) for parameter in self.parameters]
+        if self.body is not None:
+            operation["requestBody"] = {"required": self.body_required, "content": {JSON: _schema(self.body)}}
+        return operation
+
+    def models(self) -> set[Model]:
+        """The models it refers to."""
+        answered = {model for _, content in self.answers.values() for model in content.values() if model}
+        return answered | ({self.body} if self.body else set()) | ({Problem} if self.problems else set())
+
+
+class Route(APIRoute):
+    """A documented route with a lean endpoint: a `Request` in, an ASGI response out, and nothing in between.
+
+    Errors that were foreseen become problems here, as long as the answer has not begun.
+    """
+
+    def __init__(self, method: str, path: str, endpoint: Endpoint, operation: Operation, *, body_limit: int) -> None:
+        super().__init__(
+            path,
+            _undocumented,
+            methods=[method],
+            name=endpoint.__name__,
+            operation_id=endpoint.__name__,
+            tags=[operation.tag],
+            summary=operation.summary,
+            description=operation.description or None,
+            status_code=min(operation.answers, default=200),
+            response_model=None,
+            openapi_extra=operation.openapi(),
+        )
+        self.method = method
+        self.operation = operation
+        self._endpoint = endpoint
+        self._body_limit = body_limit
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """HEAD is answered wherever GET is (RFC 9110 §9.3.2); the server leaves the body out."""
+        match, child_scope = super().matches(scope)
+        if match is Match.PARTIAL and scope["method"] == "HEAD" and self.method == "GET":
+            return Match.FULL, child_scope
+        return match, child_scope
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in (self.method, "HEAD"):
+            await super().handle(scope, receive, send)
+            return
+        try:
+            answer = await self._endpoint(Request(scope, receive, self._body_limit))
+            await answer(scope, receive, send)
+        except Disconnected:
+            return
+        except (Rejected, StoreUnavailable) as error:
+            await known_fault(error)(scope, receive, send)
+
+
+def query(name: str, description: str, schema: Mapping[str, Any], *, many: bool = False) -> dict[str, Any]:
+    """A query parameter."""
+    whole = {"type": "array", "items": dict(schema)} if many else dict(schema)
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": whole}
+
+
+def in_path(name: str, description: str) -> dict[str, Any]:
+    """A variable part of the path."""
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+def in_header(name: str, description: str) -> dict[str, Any]:
+    """A request header."""
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+
+
+def _answer(description: str, content: Mapping[str, Model | None]) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": description}
+    if content:
+        answer["content"] = {media_type: _schema(model) for media_type, model in content.items()}
+    return answer
+
+
+def _schema(model: Model | None) -> dict[str, Any]:
+    return {"schema": {"$ref": f"#/components/schemas/{model.__name__}"} if model else {}}
+
+
+async def _undocumented() -> None:
+    """Stands where FastAPI looks for parameters to inject: a lean endpoint has none."""

@@ -1,0 +1,73 @@
+"""Steering a task: cancel and retry."""
+
+from starlette.types import ASGIApp
+
+from backhaul.core.commands import Cancel, Rerun
+from backhaul.core.errors import Rejected
+from backhaul.core.record import Record, Snapshot
+from backhaul.core.transitions import Refusal
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.headers import accepted
+from backhaul.gateway.patience import answered
+from backhaul.gateway.queries import no_parameters
+from backhaul.gateway.rendering import task_json
+from backhaul.gateway.replies import Reply
+from backhaul.gateway.request import Request, parsed, tenant_of
+from backhaul_contracts.problems import ProblemCode
+from backhaul_contracts.submissions import CancelTask
+from backhaul_contracts.tasks import Status
+from backhaul_contracts.wire import Strict
+
+
+class Nothing(Strict):
+    """The body of a call that needs none."""
+
+
+class Steering:
+    """The endpoints that change what becomes of a task."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def cancel(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        wanted = parsed(CancelTask, await request.optional_json())
+        snapshot = await self._task(request)
+        command = Cancel(snapshot.record.id, wanted.reason, wanted.grace)
+        outcome = await answered(self._gateway.command(command))
+        if isinstance(outcome, Refusal):
+            snapshot = await self._task(request)
+        else:
+            snapshot = Snapshot(outcome.record, snapshot.input, snapshot.result)
+            self._hint(outcome.record)
+        return self._answer(snapshot)
+
+    async def retry(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        parsed(Nothing, await request.optional_json())
+        snapshot = await self._task(request)
+        outcome = await answered(self._gateway.command(Rerun(snapshot.record.id)))
+        if isinstance(outcome, Refusal):
+            raise _not_retryable((await self._task(request)).record)
+        return self._answer(Snapshot(outcome.record, snapshot.input))
+
+    async def _task(self, request: Request) -> Snapshot:
+        return await self._gateway.lookup.task(tenant_of(request), request.path("task_id"))
+
+    def _hint(self, record: Record) -> None:
+        if record.status is Status.CANCELLING and record.worker_id is not None:
+            self._gateway.hints.stop(record.worker_id, record.id, record.attempt)
+
+    def _answer(self, snapshot: Snapshot) -> Reply:
+        record = snapshot.record
+        headers = accepted(record, self._gateway.clock.now())
+        return Reply(200 if record.status.done else 202, task_json(snapshot).encode(), headers)
+
+
+def _not_retryable(record: Record) -> Rejected:
+    return Rejected(
+        ProblemCode.NOT_RETRYABLE,
+        f"The task is {record.status}: only a failed, expired or cancelled one can be retried. "
+        "To run it anew, replay it.",
+        task_id=record.id,
+    )

@@ -1,0 +1,169 @@
+"""Submitting: `POST /v1/tasks`, its batch, and a replay. No answer says 202 before the task is durable."""
+
+from starlette.types import ASGIApp
+
+from backhaul.core.acceptance import Origin
+from backhaul.core.errors import Rejected
+from backhaul.core.ports.store import Admission
+from backhaul.core.record import Draft, Snapshot
+from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, preferred_wait
+from backhaul.gateway.events import Events
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.headers import REPLAYED, accepted, applied_wait
+from backhaul.gateway.patience import answered
+from backhaul.gateway.problems import problem_json, traceparent_of
+from backhaul.gateway.queries import invalid, no_parameters
+from backhaul.gateway.rendering import task_json
+from backhaul.gateway.replies import Header, Reply
+from backhaul.gateway.request import Request, parsed, tenant_of
+from backhaul_contracts import codec
+from backhaul_contracts.problems import Fault, Problem, ProblemCode
+from backhaul_contracts.submissions import ReplayTask, SubmitBatch
+from backhaul_contracts.tasks import Task
+from backhaul_contracts.wire import Json, Wire
+
+_LONGEST_KEY = 255
+
+
+class BatchError(Wire):
+    """Why one task of a batch was refused; `index` counts from 0."""
+
+    index: int
+    error: Problem
+
+
+class BatchAnswer(Wire):
+    """The tasks that were accepted, in order, and the others by their index."""
+
+    tasks: list[Task]
+    errors: list[BatchError]
+
+
+class Submissions:
+    """The endpoints that make tasks."""
+
+    def __init__(self, gateway: Gateway, events: Events) -> None:
+        self._gateway = gateway
+        self._events = events
+
+    async def submit(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        body = await request.json()
+        admission = await answered(self._admit(body, _origin(request)))
+        return await self._answer(request, admission)
+
+    async def replay(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        wanted = parsed(ReplayTask, await request.optional_json())
+        original = await self._gateway.lookup.task(tenant_of(request), request.path("task_id"))
+        body = await answered(self._once_more(original, wanted))
+        admission = await answered(self._admit(body, _origin(request, replay_of=original.record.id)))
+        return await self._answer(request, admission)
+
+    async def submit_batch(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        batch = parsed(SubmitBatch, await request.json())
+        origin = _origin(request)
+        if origin.key is not None:
+            raise invalid("Idempotency-Key", "A batch has no key of its own: give each task its `key`.")
+        return await answered(self._admit_batch(batch.tasks, origin))
+
+    async def _admit(self, body: Json, origin: Origin) -> Admission:
+        draft = await self._gateway.acceptance.draft(body, origin)
+        admission = await self._gateway.admit(draft)
+        if admission.conflict:
+            raise _key_reused(admission)
+        return admission
+
+    async def _answer(self, request: Request, admission: Admission) -> ASGIApp:
+        replayed = [REPLAYED] if admission.replayed else []
+        if choose(request.header(b"accept"), (JSON, EVENT_STREAM)) == EVENT_STREAM:
+            return self._streamed(request, admission.snapshot, replayed)
+        wait = preferred_wait(request.header(b"prefer"))
+        snapshot = admission.snapshot
+        if wait is not None:
+            record = snapshot.record
+            snapshot = await self._gateway.waiting.for_end(request, record.tenant, record.id, wait)
+        record = snapshot.record
+        headers = [*accepted(record, self._gateway.clock.now()), *replayed, *applied_wait(wait)]
+        return Reply(200 if record.status.done else 202, task_json(snapshot).encode(), headers)
+
+    def _streamed(self, request: Request, snapshot: Snapshot, headers: list[Header]) -> ASGIApp:
+        record = snapshot.record
+        headers = [*accepted(record, self._gateway.clock.now()), *headers]
+        return self._events.stream(request, record.tenant, record.id, 0, headers)
+
+    async def _once_more(self, original: Snapshot, wanted: ReplayTask) -> Json:
+        record = original.record
+        given = "input" in wanted.model_fields_set
+        body = {
+            "kind": record.kind,
+            "input": wanted.input if given else codec.loads(original.input),
+            "priority": record.priority,
+            "timeout": record.timeout,
+            "max_attempts": record.max_attempts,
+            "metadata": codec.loads(record.metadata),
+        }
+        if record.queue in await self._gateway.catalogue.queues():
+            body["queue"] = record.queue
+        return body
+
+    async def _admit_batch(self, bodies: list[Json], origin: Origin) -> Reply:
+        drafts, errors = await self._drafts(bodies, origin)
+        admissions = await self._gateway.accept(list(drafts.values())) if drafts else []
+        tasks = []
+        for index, admission in zip(drafts, admissions, strict=True):
+            if admission.conflict:
+                errors[index] = _key_reused(admission)
+            else:
+                tasks.append(task_json(admission.snapshot))
+        shown = [_error_json(index, errors[index]) for index in sorted(errors)]
+        return Reply(202, f'{{"tasks":[{",".join(tasks)}],"errors":[{",".join(shown)}]}}'.encode())
+
+    async def _drafts(self, bodies: list[Json], origin: Origin) -> tuple[dict[int, Draft], dict[int, Rejected]]:
+        drafts: dict[int, Draft] = {}
+        errors: dict[int, Rejected] = {}
+        for index, body in enumerate(bodies):
+            try:
+                drafts[index] = await self._gateway.acceptance.draft(body, origin)
+            except Rejected as refusal:
+                errors[index] = refusal
+        return drafts, errors
+
+
+def _origin(request: Request, replay_of: str | None = None) -> Origin:
+    return Origin(
+        tenant=tenant_of(request),
+        key=_key(request),
+        traceparent=traceparent_of(request.scope),
+        replay_of=replay_of,
+    )
+
+
+def _key(request: Request) -> str | None:
+    key = request.header(b"idempotency-key")
+    if key is None:
+        return None
+    try:
+        key = key.encode("latin-1").decode()
+    except UnicodeDecodeError as error:
+        raise invalid("Idempotency-Key", "The key is not UTF-8.") from error
+    if not 0 < len(key) <= _LONGEST_KEY:
+        raise invalid("Idempotency-Key", f"A key has between 1 and {_LONGEST_KEY} characters.")
+    return key
+
+
+def _key_reused(admission: Admission) -> Rejected:
+    earlier = admission.snapshot.record
+    return Rejected(
+        ProblemCode.IDEMPOTENCY_KEY_REUSED,
+        f"The key {earlier.key!r} belongs to task {earlier.id}, which has another kind or input: use a new key.",
+        task_id=earlier.id,
+    )
+
+
+def _error_json(index: int, refusal: Rejected) -> str:
+    """Pointers start at the request's body, so they lead through the batch."""
+    errors = [Fault(pointer=f"/tasks/{index}{fault.pointer}", detail=fault.detail) for fault in refusal.problem.errors]
+    problem = refusal.problem.model_copy(update={"errors": errors})
+    return f'{{"index":{index},"error":{problem_json(problem).decode()}}}'
