@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from backhaul.core.errors import ConfigurationError
 
@@ -18,10 +18,13 @@ _GOODBYE_SECONDS = 5
 class HttpServer:
     """One listening socket with an application behind it."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        """Binds at once, so that `url` is known. Raises `ConfigurationError` if the address cannot be had."""
+    def __init__(self, app: ASGIApp, host: str, port: int, *, on_stop: Callable[[], None]) -> None:
+        """Binds at once, so that `url` is known. Raises `ConfigurationError` if the address cannot be had.
+
+        `on_stop` is called when serving begins to end: it has to end what would hold connections open.
+        """
         self._socket = _bind(host, port)
-        self._host = host
+        self._on_stop = on_stop
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -48,6 +51,7 @@ class HttpServer:
                 try:
                     yield
                 finally:
+                    self._on_stop()
                     self._server.should_exit = True
         finally:
             self._socket.close()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from backhaul.worker import Service
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from backhaul.core import topology
 from backhaul.core.clock import Clock
@@ -22,7 +22,7 @@ class InProcess:
     """A running platform: where it serves, and its parts."""
 
     url: str
-    app: FastAPI
+    app: ASGIApp
     platform: Platform
 
 
@@ -42,8 +42,9 @@ async def in_process(
     The store must be this platform's alone: work that was under way when it last ended is taken up again at once.
     """
     platform = Platform(store, broker, settings=settings, clock=clock)
-    app = create_app(platform.add_gateway())
-    server = HttpServer(app, host, port)
+    gateway = platform.add_gateway()
+    app = create_app(gateway)
+    server = HttpServer(app, host, port, on_stop=gateway.drain)
     try:
         await store.start()
         await store.end_leases()

@@ -83,7 +83,8 @@ def _http_server(platform: Platform, settings: Settings) -> "HttpServer":
     from backhaul.gateway import create_app
     from backhaul.wiring.http import HttpServer
 
-    return HttpServer(create_app(platform.add_gateway()), *address(settings))
+    gateway = platform.add_gateway()
+    return HttpServer(create_app(gateway), *address(settings), on_stop=gateway.drain)
 
 
 def address(settings: Settings) -> tuple[str, int]:
