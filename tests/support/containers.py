@@ -10,6 +10,7 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
 from tests.support.deadlines import ANSWER_TIMEOUT
+from tests.support.missing import ServerMissingError
 from tests.support.ports import await_true, speaks_amqp
 
 RABBITMQ_IMAGE = "rabbitmq:4-management"
@@ -40,15 +41,15 @@ class ContainerRabbitMQ:
         self._password = secrets.token_hex(8)
         self._container = DockerContainer(RABBITMQ_IMAGE).with_exposed_ports(_AMQP_PORT, _MANAGEMENT_PORT)
         self._container.with_envs(RABBITMQ_DEFAULT_USER="backhaul", RABBITMQ_DEFAULT_PASS=self._password)
-        self._container.start()
+        _start(self._container, RABBITMQ_IMAGE)
         self._host = self._container.get_container_host_ip()
         self._port = self._container.get_exposed_port(_AMQP_PORT)
         self._api = f"http://{self._host}:{self._container.get_exposed_port(_MANAGEMENT_PORT)}/api"
-        await_true(
-            lambda: speaks_amqp(self._port, self._host) and self._managed(),
-            _START_TIMEOUT,
-            lambda: f"RabbitMQ did not start in its container: {self._container.get_logs()}",
-        )
+        try:
+            await_true(self._serves, _START_TIMEOUT, self._complaint)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def url(self) -> str:
@@ -79,12 +80,15 @@ class ContainerRabbitMQ:
             auth=("backhaul", self._password), timeout=ANSWER_TIMEOUT.total_seconds(), trust_env=False
         )
 
-    def _managed(self) -> bool:
+    def _serves(self) -> bool:
         try:
             answer = httpx.get(f"{self._api}/overview", auth=("backhaul", self._password), trust_env=False)
         except httpx.TransportError:
             return False
-        return answer.is_success
+        return answer.is_success and speaks_amqp(self._port, self._host)
+
+    def _complaint(self) -> str:
+        return f"RabbitMQ did not start in its container: {self._container.get_logs()!r}"
 
 
 class ContainerPostgreSQL:
@@ -99,10 +103,8 @@ class ContainerPostgreSQL:
             driver=None,
         )
         safety = "on" if fsync else "off"
-        self._container.with_command(
-            f"-c max_connections=300 -c fsync={safety} -c synchronous_commit={safety}"
-        )
-        self._container.start()
+        self._container.with_command(f"-c max_connections=300 -c fsync={safety} -c synchronous_commit={safety}")
+        _start(self._container, POSTGRESQL_IMAGE)
 
     @property
     def url(self) -> str:
@@ -112,3 +114,11 @@ class ContainerPostgreSQL:
     def close(self) -> None:
         """Remove the container."""
         self._container.stop()
+
+
+def _start(container: DockerContainer, image: str) -> None:
+    try:
+        container.start()
+    except DockerException as fault:
+        container.stop()
+        raise ServerMissingError(f"no server from Docker: {image} did not start: {fault}") from fault

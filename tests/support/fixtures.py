@@ -8,9 +8,10 @@ from typing import TypeVar
 import pytest
 
 from tests.support.databases import create_database, drop_database
+from tests.support.missing import ServerMissingError
 from tests.support.postgresql import PrivatePostgreSQL, installed_postgresql
 from tests.support.rabbitmq import PrivateRabbitMQ, installed_rabbitmq
-from tests.support.servers import PostgreSQLServer, RabbitMQServer, ServerMissingError, postgresql, rabbitmq
+from tests.support.servers import PostgreSQLServer, RabbitMQServer, postgresql, rabbitmq
 
 REQUIRE = "BACKHAUL_TEST_REQUIRE_SERVERS"
 

@@ -112,7 +112,7 @@ class PrivateRabbitMQ(PrivateServer):
         env = self._env | {"RABBITMQ_ALLOW_INPUT": "1"}
         return self._sandbox.spawn([str(self._script), "-noinput"], env=env, log="start.log")
 
-    def _serves(self, pid: int) -> bool:  # noqa: ARG002 - the port says enough
+    def _serves(self, pid: int) -> bool:
         return speaks_amqp(self._port)
 
     def _prepare(self) -> ErlangConsole:

@@ -118,9 +118,7 @@ class Sandbox:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
         process.wait()
-        await_true(
-            lambda: not any(map(_alive, family)), STOP_TIMEOUT, lambda: f"{process.args!r} outlived SIGKILL"
-        )
+        await_true(lambda: not any(map(_alive, family)), STOP_TIMEOUT, lambda: f"{process.args!r} outlived SIGKILL")
         self._forget(process)
 
     def freeze(self, process: subprocess.Popen[str]) -> None:

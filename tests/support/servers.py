@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tests.support.containers import ContainerPostgreSQL, ContainerRabbitMQ, docker_answers
 from tests.support.given import AMQP_URL, DATABASE_URL, given_postgresql, given_rabbitmq
+from tests.support.missing import ServerMissingError
 from tests.support.postgresql import PrivatePostgreSQL, installed_postgresql
 from tests.support.rabbitmq import PrivateRabbitMQ, installed_rabbitmq
 
@@ -50,10 +51,6 @@ class PostgreSQLServer(Protocol):
         ...
 
 
-class ServerMissingError(Exception):
-    """There is no such server here and none can be started; the message says what to do."""
-
-
 def rabbitmq() -> RabbitMQServer:
     """A running broker; the caller closes it.
 
@@ -67,9 +64,7 @@ def rabbitmq() -> RabbitMQServer:
         return broker
     if docker_answers():
         return ContainerRabbitMQ()
-    raise ServerMissingError(
-        f"no RabbitMQ: install the package rabbitmq-server, start Docker, or set {AMQP_URL}"
-    )
+    raise ServerMissingError(f"no RabbitMQ: install the package rabbitmq-server, start Docker, or set {AMQP_URL}")
 
 
 def postgresql(*, fsync: bool = True) -> PostgreSQLServer:
@@ -85,9 +80,7 @@ def postgresql(*, fsync: bool = True) -> PostgreSQLServer:
         return database
     if docker_answers():
         return ContainerPostgreSQL(fsync=fsync)
-    raise ServerMissingError(
-        f"no PostgreSQL: install the package postgresql, start Docker, or set {DATABASE_URL}"
-    )
+    raise ServerMissingError(f"no PostgreSQL: install the package postgresql, start Docker, or set {DATABASE_URL}")
 
 
 @contextmanager
