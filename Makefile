@@ -38,7 +38,7 @@ format: $(VENV)/.dev ## put the code into shape
 	@$(BIN)/ruff check --fix $(SOURCES)
 
 bench: $(VENV)/.dev ## measure on RabbitMQ and PostgreSQL: make bench [ARGS=…]
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench.platform $(ARGS)
 
 clean: ## remove the venv and caches; what `make dev` recorded in .backhaul stays
 	rm -rf '$(VENV)' build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
