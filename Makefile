@@ -57,8 +57,8 @@ $(VENV)/bin/python:
 	exit 1
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
-	@echo 'Installing Backhaul and its digest example (once)'
-	@$(PIP) install --editable '.[digest]'
+	@echo 'Installing Backhaul and its examples (once)'
+	@$(PIP) install --editable '.[digest,linkcheck]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
