@@ -1,0 +1,48 @@
+"""What is typed, read from a file or piped in, as values."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def json_value(argument: str | None) -> Any:
+    """The JSON in `argument`, in the file behind `@`, or on the standard input for `-`; None if there is no argument.
+
+    Raises `typer.BadParameter` for what is not JSON or cannot be read.
+    """
+    from backhaul_contracts import codec
+
+    if argument is None:
+        return None
+    source, text = _read(argument)
+    try:
+        return codec.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{source} is not JSON ({error})", param_hint="INPUT") from error
+
+
+def metadata(pairs: Sequence[str]) -> dict[str, str]:
+    """The labels in `name=value` pairs. Raises `typer.BadParameter` for what is none."""
+    labels = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{pair!r} is no label, write name=value", param_hint="--metadata")
+        labels[name] = value
+    return labels
+
+
+def _read(argument: str) -> tuple[str, str | bytes]:
+    if argument == "-":
+        return "the standard input", sys.stdin.buffer.read()
+    if not argument.startswith("@"):
+        return "it", argument
+    path = Path(argument[1:])
+    try:
+        return f"the file {path}", path.read_bytes()
+    except OSError as error:
+        fact = (error.strerror or str(error)).lower()
+        raise typer.BadParameter(f"the file {path} cannot be read ({fact})", param_hint="INPUT") from error

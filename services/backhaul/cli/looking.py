@@ -1,0 +1,28 @@
+"""Looking at tasks."""
+
+from backhaul.cli import tables
+from backhaul.cli.session import gateway
+from backhaul.cli.terminal import output
+from backhaul.client.queries import Filters
+
+__all__ = ["Filters", "task", "tasks"]
+
+
+async def tasks(url: str | None, filters: Filters, *, limit: int, as_json: bool) -> None:
+    """A table, or a JSON array."""
+    async with gateway(url) as client:
+        found = [handle.state async for handle in client.list(limit=limit, **filters)]
+    if as_json:
+        print(f"[{','.join(task.model_dump_json() for task in found)}]")
+    else:
+        output().print(tables.tasks(found) if found else "no task fits")
+
+
+async def task(url: str | None, task_id: str, *, as_json: bool) -> None:
+    """One task, with its payloads."""
+    async with gateway(url) as client:
+        state = (await client.get(task_id)).state
+    if as_json:
+        print(state.model_dump_json(indent=2))
+    else:
+        output().print(tables.task(state))

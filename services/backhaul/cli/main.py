@@ -1,0 +1,55 @@
+"""`backhaul`: the commands, and what becomes of their errors.
+
+Commands import what they need when they run: `backhaul --help` answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from backhaul.cli import faults, listings, roles, tasks, upkeep
+
+app = typer.Typer(
+    name="backhaul",
+    help="Long work behind a fast HTTP API.",
+    epilog="Start with: backhaul dev",
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def show_help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+roles.add_to(app)
+tasks.add_to(app)
+listings.add_to(app)
+upkeep.add_to(app)
+
+
+def main() -> None:
+    """The entry of the script `backhaul`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of one command: 0 well, 1 a failure, 2 wrong usage, 130 interrupted; see also `outcome`."""
+    try:
+        code = app(list(arguments), prog_name="backhaul", standalone_mode=False)
+    except typer.TyperException as error:
+        faults.say(faults.usage(error))
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        sentence = faults.known(error)
+        if sentence is None:
+            raise
+        faults.say(sentence)
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,124 @@
+"""Tables for people."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backhaul.cli import wording
+from backhaul.cli.terminal import printable
+from backhaul.client import KindInfo, WorkerInfo
+from backhaul_contracts.tasks import Status, Task
+
+_LONGEST_JSON = 2000
+
+
+def tasks(found: Sequence[Task]) -> Table:
+    """One task a row."""
+    table = _table("id", "kind", "status", "attempt", "progress", "created")
+    for task in found:
+        attempt = f"{task.attempt}/{task.max_attempts}"
+        progress = wording.progress(task.progress) if task.progress else ""
+        table.add_row(
+            task.id, task.kind, _status(task.status), attempt, printable(progress), wording.age(task.created_at)
+        )
+    return table
+
+
+def task(task: Task) -> RenderableType:
+    """All there is to know of a task."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in _facts(task):
+        table.add_row(Text(name, style="bold"), value if isinstance(value, Text) else Text(printable(value)))
+    payloads = [("input", task.input)]
+    if task.status is Status.SUCCEEDED:
+        payloads.append(("result", task.result))
+    blocks = [Text.assemble((f"\n{name}\n", "bold"), _json(value)) for name, value in payloads]
+    return Group(table, *blocks)
+
+
+def kinds(found: Sequence[KindInfo]) -> Table:
+    """One kind a row; optional fields of its input have a question mark."""
+    table = _table("kind", "version", "service", "queue", "timeout", "attempts", "workers", "input")
+    for kind in found:
+        attempts = str(kind.retry.max_attempts) if kind.retry else ""
+        numbers = wording.length(kind.timeout), attempts, str(kind.workers)
+        table.add_row(kind.kind, kind.version, kind.service, kind.queue, *numbers, _fields(kind.input_schema))
+    return table
+
+
+def workers(found: Sequence[WorkerInfo]) -> Table:
+    """One worker a row."""
+    table = _table("id", "service", "version", "state", "running", "last heartbeat")
+    for worker in found:
+        running = f"{worker.running}/{worker.slots}"
+        heard = wording.age(worker.last_heartbeat)
+        table.add_row(worker.id, worker.service, worker.version, worker.state, running, heard)
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _status(status: Status) -> Text:
+    return Text(status, style=wording.STYLES.get(status, ""))
+
+
+def _facts(task: Task) -> Iterator[tuple[str, Any]]:
+    """What is known, and differs from the default."""
+    yield "id", task.id
+    yield "kind", task.kind
+    yield "status", _status(task.status)
+    yield "attempt", f"{task.attempt} of {task.max_attempts}"
+    if task.progress:
+        yield "progress", wording.progress(task.progress)
+    if task.error:
+        yield "error", ": ".join(part for part in (task.error.code, task.error.title, task.error.detail) if part)
+    if task.cancel:
+        yield "cancel", ", ".join(part for part in (task.cancel.outcome, task.cancel.reason) if part) or "asked for"
+    yield "queue", f"{task.queue}, priority {task.priority}"
+    if task.key:
+        yield "key", task.key
+    if task.metadata:
+        yield "metadata", " ".join(f"{name}={value}" for name, value in task.metadata.items())
+    for name, value in (("parent", task.parent_id), ("replay of", task.replay_of)):
+        if value:
+            yield name, value
+    yield from _times(task)
+
+
+def _times(task: Task) -> Iterator[tuple[str, str]]:
+    moments = {
+        "created": task.created_at,
+        "scheduled": task.scheduled_for,
+        "started": task.started_at,
+        "finished": task.finished_at,
+        "expires": task.expires_at,
+        "kept until": task.retained_until,
+    }
+    for name, moment in moments.items():
+        if moment is not None:
+            yield name, moment.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _json(value: Any) -> str:
+    text = printable(json.dumps(value, indent=2, ensure_ascii=False))
+    if len(text) <= _LONGEST_JSON:
+        return text
+    return f"{text[:_LONGEST_JSON]}…\n({wording.size(len(text))}; --json shows all)"
+
+
+def _fields(schema: dict[str, Any]) -> str:
+    properties, required = schema.get("properties", {}), schema.get("required", ())
+    if not properties:
+        return printable(schema.get("title") or schema.get("type") or "any JSON")
+    return printable(", ".join(name if name in required else f"{name}?" for name in properties))

@@ -1,0 +1,60 @@
+"""Commands that prepare a deployment: the schema of the database, the topology on the broker."""
+
+import typer
+
+from backhaul.cli.session import settings
+
+_PANEL = "Deploy"
+
+db = typer.Typer(help="The schema of the database.")
+topology = typer.Typer(help="Exchanges and queues on RabbitMQ.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the groups of this module."""
+    app.add_typer(db, name="db", rich_help_panel=_PANEL, no_args_is_help=False)
+    app.add_typer(topology, name="topology", rich_help_panel=_PANEL, no_args_is_help=False)
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the schema to what this version needs."""
+    from backhaul.wiring import upgrade_database
+
+    upgrade_database(settings())
+    print("the schema of the database is up to date")
+
+
+@db.command("check")
+def db_check() -> None:
+    """Say whether the schema is what this version needs; exit code 1 if not."""
+    from backhaul.core.errors import ConfigurationError
+    from backhaul.wiring import check_database
+
+    fault = check_database(settings())
+    if fault is not None:
+        raise ConfigurationError(fault)
+    print("the schema of the database is up to date")
+
+
+@topology.command("apply")
+def topology_apply() -> None:
+    """Declare everything that the platform needs."""
+    from backhaul.wiring import apply_topology
+
+    apply_topology(settings())
+    print("the topology is in place")
+
+
+@topology.command("check")
+def topology_check() -> None:
+    """Name what is missing or differs; exit code 1 if anything does."""
+    from backhaul.cli.faults import say
+    from backhaul.wiring import check_topology
+
+    misfits = check_topology(settings())
+    for misfit in misfits:
+        say(f"{misfit.thing} {misfit.fact}: {misfit.remedy}")
+    if misfits:
+        raise typer.Exit(1)
+    print("the topology is in place")
