@@ -1,0 +1,98 @@
+"""Kinds, workers, health, and what describes the API."""
+
+import re
+
+from backhaul_contracts import codec
+from tests.conformance.http.stage import KIND, Stage
+
+
+async def test_kinds_are_listed(stage: Stage) -> None:
+    answer = (await stage.http.get("/v1/kinds")).json()
+
+    (kind,) = answer["data"]
+    assert answer["next_cursor"] is None
+    assert set(kind) == {
+        "kind",
+        "service",
+        "version",
+        "input_schema",
+        "result_schema",
+        "timeout",
+        "retry",
+        "queue",
+        "workers",
+    }
+    assert (kind["kind"], kind["service"], kind["version"], kind["queue"]) == (
+        "digest.summarise",
+        "digest",
+        "1",
+        "digest",
+    )
+    assert kind["timeout"] == 600.0
+    assert kind["retry"] == {"max_attempts": 2, "base": 1.0, "cap": 300.0}
+    assert kind["input_schema"] == KIND.input_schema
+
+
+async def test_one_kind_is_shown(stage: Stage) -> None:
+    answer = await stage.http.get("/v1/kinds/digest.summarise")
+    unknown = await stage.http.get("/v1/kinds/digest.summarize")
+
+    assert answer.json()["kind"] == "digest.summarise"
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_kind")
+    assert "digest.summarise" in unknown.json()["detail"]
+
+
+async def test_workers_are_listed(stage: Stage) -> None:
+    answer = await stage.http.get("/v1/workers")
+
+    assert answer.json() == {"data": [], "next_cursor": None}
+
+
+async def test_health_and_readiness(stage: Stage) -> None:
+    alive = await stage.http.get("/healthz")
+    ready = await stage.http.get("/readyz")
+
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "accepting": True, "down": []})
+
+
+async def test_a_gateway_that_is_stopping_is_not_ready(stage: Stage) -> None:
+    stage.gateway.drain()
+
+    ready = await stage.http.get("/readyz")
+
+    assert (ready.status_code, ready.json()["code"], ready.json()["down"]) == (503, "unavailable", ["gateway"])
+
+
+async def test_openapi_describes_every_call_and_types_every_kind(stage: Stage) -> None:
+    document = (await stage.http.get("/openapi.json")).json()
+
+    submit = document["paths"]["/v1/tasks"]["post"]
+    schemas = document["components"]["schemas"]
+    assert document["openapi"].startswith("3.1")
+    assert submit["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/SubmitTask"}
+    assert set(submit["responses"]) == {"200", "202", "400", "404", "413", "415", "422", "503"}
+    assert "get" in document["paths"]["/v1/tasks/{task_id}/events"]
+    assert schemas["digest.summarise.input"]["properties"]["pages"] == {
+        "$ref": "#/components/schemas/digest.summarise.input/$defs/Pages"
+    }
+    assert schemas["SubmitTask"]["anyOf"][0]["properties"]["kind"] == {"const": "digest.summarise"}
+
+
+async def test_every_reference_in_openapi_leads_somewhere(stage: Stage) -> None:
+    text = (await stage.http.get("/openapi.json")).text
+    document = codec.loads(text)
+
+    for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', text)):
+        place = document
+        for step in reference.split("/"):
+            place = place[step]
+
+
+async def test_docs_are_one_page_that_needs_nothing_from_anywhere(stage: Stage) -> None:
+    answer = await stage.http.get("/docs")
+
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "/v1/tasks/{task_id}/events" in answer.text
+    assert "digest.summarise.input" in answer.text
+    assert re.findall(r"(?:src|href)=['\"]?(?:https?:)?//", answer.text) == []
