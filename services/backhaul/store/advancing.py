@@ -1,0 +1,79 @@
+"""Advancing: commands are applied to locked rows, one after another, through the state machine."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import cast
+
+from sqlalchemy import Connection, Text, select
+
+from backhaul.core import transitions
+from backhaul.core.clock import from_ms
+from backhaul.core.commands import Command, Lose
+from backhaul.core.ports.store import Dispatch
+from backhaul.core.record import Record
+from backhaul.core.transitions import Change, Refusal, Rules
+from backhaul.store import journal
+from backhaul.store.changing import locked, save, wanted
+from backhaul.store.records import read_record, record_columns
+from backhaul.store.recordset import recordset, rows
+from backhaul.store.schema import tasks, workers
+from backhaul.store.functions import store_now
+from backhaul_contracts.ids import TaskId
+from backhaul_contracts.reports import Ruling
+
+_states = locked()
+_LOCK = select(*record_columns(_states), store_now()).join_from(_states, tasks, tasks.c.id == _states.c.task_id)
+
+_worker_ids = recordset(id=Text)
+# Shared with other losses; a beat waits for it, so that it can never answer for a lease that is being taken away.
+_LEASES = (
+    select(workers.c.id, workers.c.lease_until)
+    .join(_worker_ids, workers.c.id == _worker_ids.c.id)
+    .order_by(workers.c.id)
+    .with_for_update(of=workers, read=True)
+)
+
+
+def advance(
+    connection: Connection, commands: Sequence[Command], rules: Rules
+) -> tuple[list[Change | Refusal], Dispatch]:
+    """See `Store.advance`."""
+    found = connection.execute(_LOCK, wanted({command.task_id for command in commands})).all()
+    now_ms = max((row[-1] for row in found), default=0)
+    now = from_ms(now_ms)
+    records = {record.id: record for record in map(read_record, found)}
+    alive = _alive(connection, commands, records, now_ms)
+    verdicts: list[Change | Refusal] = []
+    changes: list[Change] = []
+    for command in commands:
+        record = records.get(TaskId(command.task_id))
+        verdict = _refuse(record, command, alive) or transitions.advance(cast("Record", record), command, now, rules)
+        verdicts.append(verdict)
+        if isinstance(verdict, Change):
+            changes.append(verdict)
+            records[verdict.record.id] = verdict.record
+    save(connection, changes)
+    return verdicts, journal.write(connection, changes)
+
+
+def _refuse(record: Record | None, command: Command, alive: Set[str]) -> Refusal | None:
+    """What the state machine cannot know: whether there is such a task, and whether a lease still runs."""
+    if record is None:
+        return Refusal(None, Ruling.STALE, "there is no such task")
+    if isinstance(command, Lose) and record.worker_id in alive:
+        return Refusal(record, Ruling.STALE, f"the lease of worker {record.worker_id} has not run out")
+    return None
+
+
+def _alive(
+    connection: Connection, commands: Sequence[Command], records: Mapping[TaskId, Record], now_ms: int
+) -> set[str]:
+    """Those workers with an attempt to lose whose lease still runs."""
+    suspects = {
+        records[command.task_id].worker_id
+        for command in commands
+        if isinstance(command, Lose) and command.task_id in records
+    } - {None}
+    if not suspects:
+        return set()
+    found = connection.execute(_LEASES, rows({"id": worker_id} for worker_id in suspects))
+    return {worker_id for worker_id, lease_until in found if lease_until > now_ms}

@@ -1,0 +1,139 @@
+"""Claiming: the best claimable tasks go to the workers that ask, each to one of them.
+
+Claims on the same queue take turns, in whatever process they are answered: so priority is exact, and nobody is told
+that a queue is empty because another claim has looked at its tasks first. A task that is just being cancelled or
+expired is passed by: what is left of its token is dropped with the claim.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from secrets import token_urlsafe
+
+from sqlalchemy import Connection, Integer, Text, bindparam, select
+
+from backhaul.core import transitions
+from backhaul.core.clock import from_ms
+from backhaul.core.ports.store import Dispatch, Granted
+from backhaul.core.record import Snapshot
+from backhaul.core.transitions import Change, Lease
+from backhaul.store import journal, leases
+from backhaul.store.assignment import Shelf, Waiting, assign, demand
+from backhaul.store.changing import locked, save, wanted
+from backhaul.store.functions import claim_turn, store_now
+from backhaul.store.records import read_snapshot, snapshot_columns
+from backhaul.store.recordset import recordset, rows
+from backhaul.store.schema import IS_HELD, IS_QUEUED, queues, states, tasks
+from backhaul_contracts.claims import Claim, Verdict
+from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
+
+_TOKEN_BYTES = 16
+
+_queues = recordset(name=Text)
+_TURNS = select(
+    _queues.c.name,
+    claim_turn(_queues.c.name),
+    select(queues.c.paused).where(queues.c.name == _queues.c.name).scalar_subquery(),
+)
+
+_claims = recordset(claim_id=Text, worker_id=Text)
+_GRANTED = (
+    select(*snapshot_columns())
+    .join_from(_claims, states, (states.c.claim_id == _claims.c.claim_id) & (states.c.worker_id == _claims.c.worker_id))
+    .join(tasks, tasks.c.id == states.c.task_id)
+    .where(IS_HELD)
+)
+
+_WAITING = (
+    select(-states.c.priority, states.c.task_id)
+    .where(
+        IS_QUEUED,
+        states.c.queue == bindparam("queue"),
+        states.c.kind == bindparam("kind"),
+        states.c.version == bindparam("version"),
+        (states.c.attempt > 0) | states.c.expires_at.is_(None) | (states.c.expires_at > store_now()),
+    )
+    .order_by(states.c.priority.desc(), states.c.task_id)
+    .limit(bindparam("most", type_=Integer))
+)
+
+_chosen = locked(IS_QUEUED, skip_locked=True)
+_LOCK = select(*snapshot_columns(_chosen), store_now()).join_from(_chosen, tasks, tasks.c.id == _chosen.c.task_id)
+
+
+def claim(
+    connection: Connection, claims: Sequence[Claim], lease: timedelta
+) -> tuple[list[Granted], Dispatch]:
+    """See `Store.claim`. A claim that stands twice among `claims` gets the same grants twice."""
+    once = list({claim.claim_id: claim for claim in claims}.values())
+    paused = _take_turns(connection, {claim.queue for claim in once})
+    leases.extend(connection, {claim.worker_id for claim in once}, lease)
+    granted = _granted_before(connection, [claim for claim in once if claim.repeat])
+    open_ = [claim for claim in once if claim.claim_id not in granted and claim.queue not in paused]
+    changes, new = _grant(connection, open_)
+    granted |= new
+    answers = [_answer(claim, granted.get(claim.claim_id, ()), paused) for claim in claims]
+    return answers, journal.write(connection, changes)
+
+
+def _answer(claim: Claim, snapshots: Sequence[Snapshot], paused: Iterable[str]) -> Granted:
+    if snapshots:
+        return Granted(claim.claim_id, Verdict.GRANTED, tuple(snapshots))
+    return Granted(claim.claim_id, Verdict.PAUSED if claim.queue in paused else Verdict.EMPTY)
+
+
+def _take_turns(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Returns when it is this transaction's turn on all these queues; says which of them are paused."""
+    found = connection.execute(_TURNS, rows({"name": name} for name in sorted(names)))
+    return {name for name, _, paused in found if paused}
+
+
+def _granted_before(connection: Connection, claims: Sequence[Claim]) -> dict[str, list[Snapshot]]:
+    granted: dict[str, list[Snapshot]] = {}
+    if claims:
+        given = rows({"claim_id": claim.claim_id, "worker_id": claim.worker_id} for claim in claims)
+        for snapshot in map(read_snapshot, connection.execute(_GRANTED, given)):
+            granted.setdefault(str(snapshot.record.claim_id), []).append(snapshot)
+    for snapshots in granted.values():
+        snapshots.sort(key=lambda snapshot: (-snapshot.record.priority, snapshot.record.id))
+    return granted
+
+
+def _grant(
+    connection: Connection, claims: Sequence[Claim]
+) -> tuple[list[Change], dict[str, list[Snapshot]]]:
+    chosen = assign(claims, _waiting(connection, demand(claims)))
+    standing = _lock(connection, [task_id for task_ids in chosen for task_id in task_ids])
+    changes: list[Change] = []
+    granted: dict[str, list[Snapshot]] = {}
+    for claim, task_ids in zip(claims, chosen, strict=True):
+        for snapshot, now_ms in [standing[task_id] for task_id in task_ids if task_id in standing]:
+            change = transitions.claim(snapshot.record, _lease(claim), from_ms(now_ms))
+            if isinstance(change, Change):
+                changes.append(change)
+                started = Snapshot(change.record, snapshot.input, snapshot.result, snapshot.checkpoint)
+                granted.setdefault(claim.claim_id, []).append(started)
+    save(connection, changes)
+    return changes, granted
+
+
+def _waiting(connection: Connection, shelves: Mapping[Shelf, int]) -> dict[Shelf, list[Waiting]]:
+    return {
+        shelf: [
+            Waiting(rank, TaskId(task_id))
+            for rank, task_id in connection.execute(_WAITING, {**shelf._asdict(), "most": most})
+        ]
+        for shelf, most in shelves.items()
+    }
+
+
+def _lock(connection: Connection, task_ids: Sequence[TaskId]) -> dict[TaskId, tuple[Snapshot, int]]:
+    """Those that can be had, each with the time."""
+    if not task_ids:
+        return {}
+    found = connection.execute(_LOCK, wanted(task_ids))
+    return {TaskId(row[0]): (read_snapshot(row), row[-1]) for row in found}
+
+
+def _lease(claim: Claim) -> Lease:
+    token = LeaseToken(token_urlsafe(_TOKEN_BYTES))
+    return Lease(WorkerId(claim.worker_id), claim.claim_id, claim.beat, token)

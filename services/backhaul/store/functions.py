@@ -1,0 +1,61 @@
+"""The SQL functions in which the two databases differ."""
+
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from backhaul.core.clock import Clock, to_ms
+
+_NAMESPACE = 7_523_094_021
+"""Keeps our advisory locks apart from others in the same database."""
+
+
+class store_now(FunctionElement[int]):  # noqa: N801
+    """Milliseconds since the epoch when it is evaluated: by PostgreSQL's own clock, or, on SQLite, by the one that the
+    platform was given. Leases are measured by it alone, so that no two processes can disagree on whether one is over.
+    """
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+class claim_turn(FunctionElement[None]):  # noqa: N801
+    """Waits until no other transaction claims from this queue, and keeps others waiting until this one ends.
+
+    SQLite has only one transaction that writes, so there is nothing to wait for.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, queue: ColumnElement[str]) -> None:
+        self.queue = queue
+        super().__init__(queue)
+
+
+@compiles(store_now, "postgresql")
+def _clock(element: store_now, compiler: SQLCompiler, **options: Any) -> str:
+    return "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)"
+
+
+@compiles(claim_turn, "postgresql")
+def _advisory_lock(element: claim_turn, compiler: SQLCompiler, **options: Any) -> str:
+    return f"pg_advisory_xact_lock(hashtextextended({compiler.process(element.queue, **options)}, {_NAMESPACE}))"
+
+
+@compiles(store_now, "sqlite")
+def _given_clock(element: store_now, compiler: SQLCompiler, **options: Any) -> str:
+    return "store_now()"
+
+
+@compiles(claim_turn, "sqlite")
+def _no_wait(element: claim_turn, compiler: SQLCompiler, **options: Any) -> str:
+    return "NULL"
+
+
+def install(connection: SqliteConnection, clock: Clock) -> None:
+    """Let statements on this SQLite connection read `clock`."""
+    connection.create_function("store_now", 0, lambda: to_ms(clock.now()))

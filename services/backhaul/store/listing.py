@@ -1,0 +1,84 @@
+"""Listing: a page of tasks, newest first. First the ids, read along an index; then the tasks.
+
+The id is the order of time, so a page goes on below the last id of the one before. What drives the search is the
+narrowest that is asked for: metadata, else status, else what never changes of a task.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, select
+
+from backhaul.core.clock import to_ms
+from backhaul.core.ports.store import TaskQuery
+from backhaul.core.record import Snapshot
+from backhaul.store.metadata import value_hash
+from backhaul.store.reading import snapshots
+from backhaul.store.schema import states, task_metadata, tasks
+from backhaul_contracts.ids import TaskId, new_task_id
+from backhaul_contracts.tasks import Status
+
+_TIME_IN_ID = len("tsk_") + 10
+_SLACK = timedelta(minutes=1)
+"""An id may be made a little before or after the moment that its task calls its creation."""
+
+
+def find(connection: Connection, query: TaskQuery) -> list[Snapshot]:
+    """See `Store.find`. `created_after` includes its moment, `created_before` does not, so that ranges join up."""
+    pages = [connection.scalars(page(query, status)) for status in set(query.statuses) or (None,)]
+    newest = islice(merge(*pages, reverse=True), query.limit)
+    return snapshots(connection, [TaskId(task_id) for task_id in newest])
+
+
+def page(query: TaskQuery, status: Status | None) -> Select[Any]:
+    """The ids of one page of the tasks with this status, or with any."""
+    tags = [task_metadata.alias(f"tag_{n}") for n, _ in enumerate(query.metadata)]
+    if tags:
+        driving = tags[0].c.task_id
+    else:
+        driving = tasks.c.id if status is None else states.c.task_id
+    statement = select(driving).order_by(driving.desc()).limit(query.limit).where(*_within(query, driving))
+    others = [tag.c.task_id for tag in tags] + ([] if status is None else [states.c.task_id]) + [tasks.c.id]
+    for column in others:
+        if column is not driving:
+            statement = statement.join(column.table, column == driving)
+    for tag, (name, value) in zip(tags, query.metadata.items(), strict=True):
+        statement = statement.where(
+            tag.c.tenant == query.tenant, tag.c.name == name, tag.c.value_hash == value_hash(value)
+        )
+    if status is not None:
+        statement = statement.where(states.c.tenant == query.tenant, states.c.status == status)
+    return statement.where(*_asked(query))
+
+
+def _asked(query: TaskQuery) -> Iterator[ColumnElement[bool]]:
+    yield tasks.c.tenant == query.tenant
+    for column, value in (
+        (tasks.c.kind, query.kind),
+        (tasks.c.queue, query.queue),
+        (tasks.c.key, query.key),
+        (tasks.c.parent_id, query.parent_id),
+    ):
+        if value is not None:
+            yield column == value
+    if query.created_after is not None:
+        yield tasks.c.created_at >= to_ms(query.created_after)
+    if query.created_before is not None:
+        yield tasks.c.created_at < to_ms(query.created_before)
+
+
+def _within(query: TaskQuery, task_id: ColumnElement[str]) -> Iterator[ColumnElement[bool]]:
+    if query.before is not None:
+        yield task_id < query.before
+    if query.created_after is not None:
+        yield task_id >= _made_at(query.created_after - _SLACK)
+    if query.created_before is not None:
+        yield task_id < _made_at(query.created_before + _SLACK)
+
+
+def _made_at(moment: datetime) -> str:
+    """What sorts before every id made at `moment` or later, and behind all others."""
+    return new_task_id(max(0, to_ms(moment)))[:_TIME_IN_ID]

@@ -1,0 +1,104 @@
+"""PostgreSQL: transactions on a pool of asyncpg connections."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
+
+from backhaul.core.errors import ConfigurationError
+from backhaul.store import versions
+from backhaul.store.faults import unavailable
+from backhaul.store.runner import T, persist
+from backhaul.store.urls import redacted
+
+_PARAMETERS = frozenset({"sslmode", "ssl", "target_session_attrs", "host", "port"})
+_CONNECTIONS = 10
+_PATIENCE = timedelta(seconds=10)
+"""The longest that a caller waits, for a connection and all answers together."""
+_FOR_A_CONNECTION = timedelta(seconds=5)
+_TO_CONNECT = timedelta(seconds=3)
+_PING = timedelta(seconds=2)
+
+_SESSION = {
+    "statement_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",  # a process that is frozen holds no locks for longer
+    "jit": "off",
+    # Every statement walks along indexes. It is planned once in a connection's life, often when the tables are still
+    # empty, and reading them whole looks cheap: a plan that must not be kept when they have grown.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
+class PostgresRunner:
+    """A transaction is one crossing of SQLAlchemy's bridge to asyncio, however many statements it makes."""
+
+    def __init__(self, url: URL) -> None:
+        self._name = redacted(url)
+        self._engine = postgresql_engine(
+            url,
+            _SESSION,
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=_FOR_A_CONNECTION.total_seconds(),
+            pool_use_lifo=True,
+        )
+        self._transactions = self._engine.sync_engine
+        self._statements = self._transactions.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(self._transactions, "checkout", _refuse_closed)
+
+    async def start(self) -> None:
+        misfit = await self.read(versions.misfit)
+        if misfit is not None:
+            raise ConfigurationError(f"the store {self._name} {misfit}")
+
+    async def stop(self) -> None:
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        await self._run(self._statements, _answer, _PING)
+
+    async def transact(self, act: Callable[[Connection], T]) -> T:
+        return await self._run(self._transactions, act, _PATIENCE)
+
+    async def read(self, act: Callable[[Connection], T]) -> T:
+        return await self._run(self._statements, act, _PATIENCE)
+
+    async def _run(self, engine: Engine, act: Callable[[Connection], T], patience: timedelta) -> T:
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                return await greenlet_spawn(persist, engine, act)
+        except Exception as error:
+            outage = unavailable(error, self._name)
+            if outage is None:
+                raise
+            raise outage from error
+
+
+def _answer(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))
+
+
+def _refuse_closed(connection: Any, record: object, proxy: object) -> None:
+    """A connection that the server has closed is known to be so without asking: the pool makes a new one."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def postgresql_engine(url: URL, session: Mapping[str, str], **pool: Any) -> AsyncEngine:
+    """An engine whose connections begin with these settings."""
+    unknown = url.query.keys() - _PARAMETERS
+    if unknown:
+        raise ConfigurationError(
+            f"the database URL has an unknown parameter, {min(unknown)}: use {', '.join(sorted(_PARAMETERS))}"
+        )
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    connect = {"timeout": _TO_CONNECT.total_seconds(), "server_settings": {"application_name": "backhaul", **session}}
+    return create_async_engine(url.set(query=query), connect_args=connect, **pool)

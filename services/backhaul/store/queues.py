@@ -1,0 +1,42 @@
+"""Queues: where tasks wait to be claimed, and whether they may be."""
+
+from sqlalchemy import Connection, bindparam, func, literal_column, not_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from backhaul.store.schema import IS_QUEUED, queues, states
+
+_MOST = 1_000
+
+_PAUSE = insert(queues).values(name=bindparam("name"), paused=bindparam("paused"))
+_SET_PAUSED = _PAUSE.on_conflict_do_update(
+    index_elements=[queues.c.name], set_={"paused": _PAUSE.excluded.paused}
+)
+
+# One step along the index for each queue, not one for each task: queues are few and tasks are many.
+_first = select(func.min(states.c.queue).label("queue")).where(IS_QUEUED).cte("waiting", recursive=True)
+_next = select(func.min(states.c.queue)).where(IS_QUEUED, states.c.queue > _first.c.queue).scalar_subquery()
+_WAITING = _first.union_all(select(_next).where(_first.c.queue.is_not(None)))
+
+_counted = (
+    select(literal_column("1"))
+    .where(IS_QUEUED, states.c.queue == _WAITING.c.queue)
+    .limit(_MOST)
+    .correlate(_WAITING)
+    .subquery("counted")
+)
+CLAIMABLE = select(
+    _WAITING.c.queue, select(func.count()).select_from(_counted).correlate(_WAITING).scalar_subquery()
+).where(
+    _WAITING.c.queue.is_not(None),
+    _WAITING.c.queue.not_in(select(queues.c.name).where(queues.c.paused)),
+)
+
+
+def claimable(connection: Connection) -> dict[str, int]:
+    """See `Store.claimable`."""
+    return {queue: count for queue, count in connection.execute(CLAIMABLE)}
+
+
+def set_paused(connection: Connection, queue: str, paused: bool) -> None:
+    """From the next claim on, grant nothing of this queue, or grant it again."""
+    connection.execute(_SET_PAUSED, {"name": queue, "paused": paused})

@@ -1,0 +1,83 @@
+"""Reading: one task, its log, and how far tasks are."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, Integer, Text, bindparam, case, select
+
+from backhaul.core.clock import from_ms
+from backhaul.core.ports.store import WorkerInfo
+from backhaul.core.record import Event, Snapshot
+from backhaul.store.functions import store_now
+from backhaul.store.records import EVENT_COLUMNS, read_event, read_snapshot, snapshot_columns
+from backhaul.store.recordset import recordset, rows
+from backhaul.store.schema import events, states, tasks, workers
+from backhaul.store.times import length_ms
+from backhaul_contracts.ids import TaskId
+
+_REMEMBERED = timedelta(days=1)
+
+_ids = recordset(task_id=Text)
+
+SNAPSHOT = (
+    select(*snapshot_columns())
+    .join_from(tasks, states, states.c.task_id == tasks.c.id)
+    .where(tasks.c.id == bindparam("task_id"), tasks.c.tenant == bindparam("tenant"))
+)
+SNAPSHOTS = (
+    select(*snapshot_columns())
+    .join_from(_ids, tasks, tasks.c.id == _ids.c.task_id)
+    .join(states, states.c.task_id == _ids.c.task_id)
+)
+EVENTS = (
+    select(*EVENT_COLUMNS)
+    .where(events.c.task_id == bindparam("task_id"), events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(bindparam("most", type_=Integer))
+)
+SEQS = select(states.c.task_id, states.c.seq).join(_ids, states.c.task_id == _ids.c.task_id)
+WORKERS = (
+    select(
+        workers.c.id,
+        workers.c.service,
+        workers.c.version,
+        workers.c.slots,
+        workers.c.running,
+        case((workers.c.lease_until <= store_now(), "lost"), else_=workers.c.state),
+        workers.c.heartbeat_at,
+    )
+    .where(workers.c.heartbeat_at > store_now() - length_ms(_REMEMBERED))
+    .order_by(workers.c.id)
+)
+
+
+def snapshot(connection: Connection, tenant: str, task_id: TaskId) -> Snapshot | None:
+    """See `Store.snapshot`."""
+    row = connection.execute(SNAPSHOT, {"tenant": tenant, "task_id": task_id}).first()
+    return None if row is None else read_snapshot(row)
+
+
+def snapshots(connection: Connection, task_ids: Sequence[TaskId]) -> list[Snapshot]:
+    """The tasks of these ids that exist, in the order of the ids."""
+    if not task_ids:
+        return []
+    found = connection.execute(SNAPSHOTS, rows({"task_id": task_id} for task_id in task_ids))
+    by_id = {snapshot.record.id: snapshot for snapshot in map(read_snapshot, found)}
+    return [by_id[task_id] for task_id in task_ids if task_id in by_id]
+
+
+def read_events(connection: Connection, task_id: TaskId, after: int, limit: int) -> list[Event]:
+    """See `Store.events`."""
+    found = connection.execute(EVENTS, {"task_id": task_id, "after": after, "most": limit})
+    return [read_event(row) for row in found]
+
+
+def seqs(connection: Connection, task_ids: Sequence[TaskId]) -> dict[TaskId, int]:
+    """See `Store.seqs`."""
+    found = connection.execute(SEQS, rows({"task_id": task_id} for task_id in task_ids))
+    return {TaskId(task_id): seq for task_id, seq in found}
+
+
+def read_workers(connection: Connection) -> list[WorkerInfo]:
+    """See `Store.workers`. One that has only claimed, and not yet beaten, is not described yet."""
+    return [WorkerInfo(*row[:-1], last_heartbeat=from_ms(row[-1])) for row in connection.execute(WORKERS)]

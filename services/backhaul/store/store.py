@@ -1,0 +1,118 @@
+"""The store: each method of the port is one function over a connection, run as one transaction."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+from backhaul.core.commands import Command, Lose
+from backhaul.core.ports.store import Admission, Dispatch, Granted, Leases, TaskQuery, WorkerInfo
+from backhaul.core.record import Draft, Event, Record, Snapshot
+from backhaul.core.transitions import Change, Refusal, Rules
+from backhaul.store import (
+    accepting,
+    advancing,
+    claiming,
+    debts,
+    kinds,
+    leases,
+    listing,
+    queues,
+    reading,
+    retention,
+    timekeeping,
+)
+from backhaul.store.runner import Runner
+from backhaul_contracts.beats import Beat
+from backhaul_contracts.claims import Claim
+from backhaul_contracts.ids import TaskId
+from backhaul_contracts.kinds import KindSpec
+
+
+class SqlStore:
+    """`backhaul.core.ports.store.Store` on a SQL database. What is asked for nothing goes to no database."""
+
+    def __init__(self, runner: Runner, rules: Rules) -> None:
+        self._runner = runner
+        self._rules = rules
+
+    async def start(self) -> None:
+        await self._runner.start()
+
+    async def stop(self) -> None:
+        await self._runner.stop()
+
+    async def ping(self) -> None:
+        await self._runner.ping()
+
+    async def accept(self, drafts: Sequence[Draft]) -> tuple[list[Admission], Dispatch]:
+        if not drafts:
+            return [], Dispatch()
+        return await self._runner.transact(partial(accepting.accept, drafts=drafts))
+
+    async def advance(self, commands: Sequence[Command]) -> tuple[list[Change | Refusal], Dispatch]:
+        if not commands:
+            return [], Dispatch()
+        return await self._runner.transact(partial(advancing.advance, commands=commands, rules=self._rules))
+
+    async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted], Dispatch]:
+        if not claims:
+            return [], Dispatch()
+        return await self._runner.transact(partial(claiming.claim, claims=claims, lease=lease))
+
+    async def beat(self, beats: Sequence[Beat], lease: timedelta) -> list[Leases]:
+        if not beats:
+            return []
+        return await self._runner.transact(partial(leases.beat, beats=beats, lease=lease))
+
+    async def snapshot(self, tenant: str, task_id: TaskId) -> Snapshot | None:
+        return await self._runner.read(partial(reading.snapshot, tenant=tenant, task_id=task_id))
+
+    async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
+        return await self._runner.read(partial(reading.read_events, task_id=task_id, after=after, limit=limit))
+
+    async def seqs(self, task_ids: Sequence[TaskId]) -> dict[TaskId, int]:
+        if not task_ids:
+            return {}
+        return await self._runner.read(partial(reading.seqs, task_ids=task_ids))
+
+    async def find(self, query: TaskQuery) -> list[Snapshot]:
+        return await self._runner.read(partial(listing.find, query=query))
+
+    async def forget(self, tenant: str, task_id: TaskId) -> Record | None:
+        return await self._runner.transact(partial(retention.forget, tenant=tenant, task_id=task_id))
+
+    async def overdue(self, limit: int) -> list[Command]:
+        return await self._runner.read(partial(timekeeping.overdue, limit=limit))
+
+    async def lapsed(self, limit: int) -> list[Lose]:
+        return await self._runner.read(partial(leases.lapsed, limit=limit))
+
+    async def end_leases(self) -> None:
+        await self._runner.transact(leases.end)
+
+    async def owed(self, age: timedelta, limit: int) -> list[Dispatch]:
+        return await self._runner.transact(partial(debts.owed, age=age, limit=limit))
+
+    async def settle(self, outbox_ids: Sequence[str]) -> None:
+        if outbox_ids:
+            await self._runner.transact(partial(debts.settle, outbox_ids=outbox_ids))
+
+    async def claimable(self) -> dict[str, int]:
+        return await self._runner.read(queues.claimable)
+
+    async def announce(self, specs: Sequence[KindSpec]) -> None:
+        if specs:
+            await self._runner.transact(partial(kinds.announce, specs=specs))
+
+    async def kinds(self) -> list[KindSpec]:
+        return await self._runner.read(kinds.read_kinds)
+
+    async def workers(self) -> list[WorkerInfo]:
+        return await self._runner.read(reading.read_workers)
+
+    async def purge(self, limit: int) -> int:
+        return await self._runner.transact(partial(retention.purge, limit=limit))
+
+    async def set_paused(self, queue: str, paused: bool) -> None:
+        """From now on claims on `queue` are answered `paused`, or granted again. Raises as the port's methods do."""
+        await self._runner.transact(partial(queues.set_paused, queue=queue, paused=paused))

@@ -1,0 +1,63 @@
+"""The version of the schema: found, compared with what this version of Backhaul needs, and brought there.
+
+Alembic takes longer to import than a small database takes to make, so it is imported only to migrate one. An empty
+database on SQLite is made from `schema` directly: a test holds that to what the migrations make.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from backhaul.store.schema import METADATA
+
+HEAD = "0001"
+TABLE = "backhaul_schema"
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def misfit(connection: Connection) -> str | None:
+    """What is wrong with the schema and what to do, to stand behind the name of the database; None if it fits."""
+    found = current(connection)
+    if found == HEAD:
+        return None
+    if found is None:
+        return "holds no tables of Backhaul: run `backhaul db upgrade`"
+    if found > HEAD:
+        return f"has schema {found}, and this version knows only {HEAD}: install the newer version of Backhaul"
+    return f"has schema {found}, and this version needs {HEAD}: run `backhaul db upgrade`"
+
+
+def current(connection: Connection) -> str | None:
+    """The version that the database is at; None before the first migration."""
+    if not inspect(connection).has_table(TABLE):
+        return None
+    version: str | None = connection.scalar(text(f"SELECT version_num FROM {TABLE}"))
+    return version
+
+
+def ensure(connection: Connection) -> None:
+    """Bring an embedded database to the newest version; a new one at once, without Alembic."""
+    found = current(connection)
+    if found is None:
+        create(connection)
+    elif found != HEAD:
+        migrate(connection)
+
+
+def create(connection: Connection) -> None:
+    """Make the newest schema in an empty database."""
+    METADATA.create_all(connection)
+    connection.execute(text(f"CREATE TABLE {TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text(f"INSERT INTO {TABLE} (version_num) VALUES (:head)"), {"head": HEAD})
+
+
+def migrate(connection: Connection) -> None:
+    """Run every migration that the database has not seen."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
