@@ -135,7 +135,7 @@ class FakeStore:
         task = self.tasks.get(task_id)
         if task is not None and task.record.status.done:
             del self.tasks[task_id], self.log[task_id]
-        return task and task.record
+        return None if task is None else task.record
 
     async def settle(self, outbox_ids: Sequence[str]) -> None:
         await self._called("settle")
