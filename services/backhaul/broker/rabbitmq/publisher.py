@@ -1,0 +1,195 @@
+"""Publishing: batches are written at once and confirmed together, several of them under way at a time."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pamqp.header import ContentHeader
+
+from backhaul.broker.rabbitmq.channel import Channel
+from backhaul.broker.rabbitmq.errors import NOT_FOUND, ChannelLost
+from backhaul.broker.rabbitmq.frames import publish_frames, short_text
+from backhaul.broker.rabbitmq.link import Backoff, Link
+from backhaul.broker.rabbitmq.session import Session
+from backhaul.core.errors import BrokerUnavailable, Unroutable
+from backhaul.core.ports.broker import Message
+
+log = logging.getLogger(__name__)
+
+
+class Batch:
+    """The messages of one call, numbered from `first` by the broker, and how many of them are not yet confirmed."""
+
+    __slots__ = ("done", "first", "messages", "missing", "refused", "returned")
+
+    def __init__(self, messages: Sequence[Message], first: int, done: "asyncio.Future[None]") -> None:
+        self.messages = messages
+        self.first = first
+        self.missing = len(messages)
+        self.returned: dict[int, str] = {}
+        self.refused = False
+        self.done = done
+
+    def confirm(self, *, taken: bool) -> None:
+        self.missing -= 1
+        self.refused = self.refused or not taken
+        if not self.missing and not self.done.done():
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.refused:
+            self.fail(BrokerUnavailable("RabbitMQ refused a message: see its log, then publish again"))
+        elif self.returned:
+            self.fail(Unroutable(tuple(self.returned.values())))
+        else:
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Publisher:
+    """One channel in confirm mode, opened again whenever it ends. `run` must be running."""
+
+    def __init__(self, link: Link, *, timeout: timedelta) -> None:
+        self.ready = asyncio.Event()
+        """Set while there is a channel to publish on."""
+        self._decided = asyncio.Event()
+        """Clear only while the connection is there and its channel is being opened: then a publish waits."""
+        self._backoff = Backoff()
+        self._link = link
+        self._timeout = timeout.total_seconds()
+        self._session: Session | None = None
+        self._channel: Channel | None = None
+        self._ended = asyncio.Event()
+        self._number = 0
+        self._pending: dict[int, Batch] = {}
+        self._confirmed = 0
+
+    async def run(self) -> None:
+        """Keep a channel open for as long as this runs."""
+        while True:
+            session = await self._link.session()
+            self._backoff.tried()
+            if await self._open(session):
+                await self._ended.wait()
+            if not session.lost.done():
+                await self._backoff.wait()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """See `Broker.publish`."""
+        if not messages:
+            return
+        if not self._link.up:
+            raise BrokerUnavailable(self._link.complaint)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._decided.wait()
+                session, channel = self._open_channel()
+                await session.drain()
+                await self._send(session, channel, messages).done
+        except TimeoutError:
+            raise BrokerUnavailable(
+                f"{self._link.broker} has not confirmed {len(messages)} messages within {self._timeout:g} s: "
+                "publish them again as they were"
+            ) from None
+        except ConnectionError:
+            raise BrokerUnavailable(self._link.complaint) from None
+
+    def _open_channel(self) -> tuple[Session, Channel]:
+        if self._session is None or self._channel is None:
+            raise BrokerUnavailable(self._link.complaint)
+        return self._session, self._channel
+
+    def _send(self, session: Session, channel: Channel, messages: Sequence[Message]) -> Batch:
+        if channel.error is not None:
+            raise BrokerUnavailable(f"{self._link.broker} closed the channel: publish again")
+        frames = b"".join([publish_frames(channel.number, message, session.frame_max) for message in messages])
+        batch = Batch(messages, self._number + 1, asyncio.get_running_loop().create_future())
+        for _ in messages:
+            self._number += 1
+            self._pending[self._number] = batch
+        session.wire.send(frames)
+        return batch
+
+    async def _open(self, session: Session) -> bool:
+        self._number = self._confirmed = 0
+        self._ended.clear()
+        self._decided.clear()
+        try:
+            self._channel = await session.channel(self, confirms=True)
+        except (ChannelLost, TimeoutError) as error:
+            log.warning("%s gave no channel to publish on: %s", self._link.broker, error)
+            return False
+        else:
+            self._session = session
+            self.ready.set()
+            return True
+        finally:
+            self._decided.set()
+
+    def on_confirm(self, tag: int, *, multiple: bool, taken: bool) -> None:
+        if not multiple:
+            batch = self._pending.pop(tag, None)
+            if batch is not None:
+                batch.confirm(taken=taken)
+            return
+        for number in range(self._confirmed + 1, tag + 1):
+            batch = self._pending.pop(number, None)
+            if batch is not None:
+                batch.confirm(taken=taken)
+        self._confirmed = tag
+
+    def on_content(self, method: int, arguments: bytes, header: bytes, body: bytes) -> None:
+        """A mandatory message comes back, before its confirm."""
+        exchange, at = short_text(arguments, short_text(arguments, 2)[1])
+        routing_key, _ = short_text(arguments, at)
+        message_id = _message_id(header)
+        # The broker does not say which publish it returns, but returns them in order: so it is the first one
+        # that looks the same and is not known to have arrived.
+        for number, batch in self._pending.items():
+            message = batch.messages[number - batch.first]
+            if (
+                number not in batch.returned
+                and message.mandatory
+                and message.routing_key == routing_key
+                and message.exchange == exchange
+                and message.message_id == message_id
+                and message.body == body
+            ):
+                batch.returned[number] = _destination(message)
+                return
+
+    def on_cancelled(self) -> None:
+        """There is no consumer on this channel."""
+
+    def on_lost(self, error: ChannelLost) -> None:
+        self.ready.clear()
+        if error.code is not None:
+            self._decided.clear()
+            log.warning("%s closed the channel to publish on: %s", self._link.broker, error)
+        self._channel = self._session = None
+        self._ended.set()
+        pending, self._pending = self._pending, {}
+        for batch in dict.fromkeys(pending.values()):
+            batch.fail(_explained(error, batch, self._link.broker))
+
+
+def _explained(error: ChannelLost, batch: Batch, broker: str) -> Exception:
+    if error.code == NOT_FOUND:
+        missing = [m for m in batch.messages if m.exchange and f"'{m.exchange}'" in error.text]
+        if missing:
+            return Unroutable([_destination(message) for message in missing])
+    return BrokerUnavailable(f"{broker} was lost while publishing ({error}): publish again")
+
+
+def _destination(message: Message) -> str:
+    return f"{message.exchange or 'the default exchange'} with key {message.routing_key!r}"
+
+
+def _message_id(header: bytes) -> str | None:
+    decoded = ContentHeader()
+    decoded.unmarshal(header)
+    return decoded.properties.message_id

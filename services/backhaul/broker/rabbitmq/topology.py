@@ -1,0 +1,171 @@
+"""Making exchanges, queues and bindings exist on RabbitMQ, and looking whether they do."""
+
+import asyncio
+
+from pamqp.base import Frame
+from pamqp.commands import Exchange as ExchangeMethods
+from pamqp.commands import Queue as QueueMethods
+from pamqp.common import FieldTable
+
+from backhaul.broker.rabbitmq.channel import Channel, Content
+from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, ChannelLost
+from backhaul.broker.rabbitmq.listing import take
+from backhaul.broker.rabbitmq.session import Session
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.topology import OWNED_BYTES, OWNED_EXPIRY, Binding, Exchange, Misfit, Queue, Topology
+
+# A queue without dead-lettering must never give up a message. No limit at all would be 20 from RabbitMQ 4.0, and -1
+# means "none" there and "drop at once" on 3.10: this number is out of reach on all of them.
+_NEVER = 1_000_000_000
+
+_PROOF_TIMEOUT = 5.0
+_DEAF = "exists, but does not answer"
+_DEAF_REMEDY = (
+    "start the nodes that hold it; if all run, delete it with `rabbitmqctl delete_queue`, "
+    "then run `backhaul topology apply`"
+)
+_DIFFERENT = "delete it (what it holds is lost), or change it back, then run `backhaul topology apply`"
+
+
+async def declare(session: Session, topology: Topology) -> None:
+    """See `Broker.declare`. Raises `ChannelLost` and `TimeoutError` when the connection goes."""
+    channel = await session.channel()
+    try:
+        for exchange in topology.exchanges:
+            await _make(channel, f"exchange {exchange.name}", _exchange(exchange))
+        for queue in topology.queues:
+            made = await _make(channel, f"queue {queue.name}", _queue(queue))
+            if _provable(queue, made) and not await _answers(session, queue.name):
+                raise BrokerUnavailable(f"queue {queue.name} {_DEAF}: {_DEAF_REMEDY}")
+        if topology.bindings:
+            await _make(channel, "a binding", *(_bind(binding) for binding in topology.bindings))
+    finally:
+        channel.close()
+
+
+async def check(session: Session, topology: Topology) -> list[Misfit]:
+    """See `Broker.check`. AMQP cannot list bindings: a missing one shows as `Unroutable`, and `declare` repairs it."""
+    misfits = [
+        await _misfit(session, f"exchange {exchange.name}", _exists(exchange), _exchange(exchange))
+        for exchange in topology.exchanges
+    ]
+    misfits += [await _queue_misfit(session, queue) for queue in topology.queues]
+    return [misfit for misfit in misfits if misfit is not None]
+
+
+async def ready(session: Session, queue: str) -> int | None:
+    """See `Broker.ready`."""
+    channel = await session.channel()
+    try:
+        reply = await channel.call(_stands(queue))
+    except ChannelLost as error:
+        if error.code == NOT_FOUND:
+            return None
+        raise
+    finally:
+        channel.close()
+    return int(reply.message_count or 0) if isinstance(reply, QueueMethods.DeclareOk) else None
+
+
+async def _make(channel: Channel, thing: str, *methods: Frame) -> Frame | Content:
+    try:
+        return await channel.call(*methods)
+    except ChannelLost as error:
+        if error.code is None:
+            raise
+        raise ConfigurationError(_refused(thing, error)) from error
+
+
+def _provable(queue: Queue, reply: Frame | Content) -> bool:
+    """RabbitMQ refuses `basic.get` on queues with a single active consumer, and it would take a message that waits."""
+    empty = isinstance(reply, QueueMethods.DeclareOk) and not reply.message_count
+    return empty and not queue.owned and not queue.single_active_consumer
+
+
+async def _answers(session: Session, queue: str) -> bool:
+    """Whether a quorum queue works. Declaring does not tell: it finds a queue that has lost its majority, or was made
+    less than a second before its node crashed and never takes a message (3.10.8), and says that all is well."""
+    try:
+        async with asyncio.timeout(_PROOF_TIMEOUT):
+            for delivery in await take(session, queue, 1):
+                delivery.requeue()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _queue_misfit(session: Session, queue: Queue) -> Misfit | None:
+    thing = f"queue {queue.name}"
+    misfit = await _misfit(session, thing, _stands(queue.name), _queue(queue))
+    if misfit is not None or queue.owned or queue.single_active_consumer or await ready(session, queue.name):
+        return misfit
+    return None if await _answers(session, queue.name) else Misfit(thing, _DEAF, _DEAF_REMEDY)
+
+
+async def _misfit(session: Session, thing: str, look: Frame, make: Frame) -> Misfit | None:
+    channel = await session.channel()
+    try:
+        await channel.call(look)
+        await channel.call(make)  # changes nothing on what exists: it only compares
+    except ChannelLost as error:
+        if error.code == NOT_FOUND:
+            return Misfit(thing, "does not exist")
+        if error.code == PRECONDITION_FAILED:
+            return Misfit(thing, f"has other properties ({error.text})", _DIFFERENT)
+        if error.code != ACCESS_REFUSED:  # who may not declare cannot compare: that it exists must do
+            raise
+    finally:
+        channel.close()
+    return None
+
+
+def _refused(thing: str, error: ChannelLost) -> str:
+    if error.code == PRECONDITION_FAILED:
+        return f"{thing} exists on RabbitMQ with other properties ({error.text}): {_DIFFERENT}"
+    if error.code == ACCESS_REFUSED:
+        return f"RabbitMQ does not let us make {thing} ({error.text}): run `backhaul topology apply` as one who may"
+    return f"RabbitMQ cannot make {thing} ({error}): run `backhaul topology apply`"
+
+
+def _exists(exchange: Exchange) -> Frame:
+    return ExchangeMethods.Declare(exchange=exchange.name, exchange_type=exchange.kind.value, passive=True)
+
+
+def _exchange(exchange: Exchange) -> Frame:
+    arguments: FieldTable = {"alternate-exchange": exchange.alternate} if exchange.alternate else {}
+    return ExchangeMethods.Declare(
+        exchange=exchange.name, exchange_type=exchange.kind.value, durable=True, arguments=arguments
+    )
+
+
+def _stands(queue: str) -> Frame:
+    return QueueMethods.Declare(queue=queue, passive=True)
+
+
+def _queue(queue: Queue) -> Frame:
+    arguments = _owned() if queue.owned else _quorum(queue)
+    return QueueMethods.Declare(queue=queue.name, durable=True, arguments=arguments)
+
+
+def _owned() -> FieldTable:
+    return {
+        "x-queue-type": "classic",
+        "x-expires": int(OWNED_EXPIRY.total_seconds() * 1000),
+        "x-max-length-bytes": OWNED_BYTES,
+        "x-overflow": "drop-head",
+    }
+
+
+def _quorum(queue: Queue) -> FieldTable:
+    arguments: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": _NEVER}
+    if queue.dead_letter_to is not None:
+        arguments["x-delivery-limit"] = queue.delivery_limit
+        arguments["x-dead-letter-exchange"] = ""
+        arguments["x-dead-letter-routing-key"] = queue.dead_letter_to
+    if queue.single_active_consumer:
+        arguments["x-single-active-consumer"] = True
+    return arguments
+
+
+def _bind(binding: Binding) -> Frame:
+    return QueueMethods.Bind(queue=binding.queue, exchange=binding.exchange, routing_key=binding.key)
