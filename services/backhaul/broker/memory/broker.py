@@ -117,7 +117,7 @@ class MemoryBroker:
 
     async def get(self, queue: str, limit: int) -> list[Delivery]:
         found = self._queue(queue)
-        reader = Consumer(found, lambda delivery: None, _UNBOUNDED, None)
+        reader = Consumer(found, lambda _: None, _UNBOUNDED, None)
         taken = [stored for _ in range(limit) if (stored := found.pop()) is not None]
         return [MemoryDelivery(stored, found, reader) for stored in taken]
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 class Faults:
     """What may go wrong with a message, each with a probability between 0 and 1.
 
-    `drop`: a message that is not persistent vanishes; publishing a persistent one fails, and in half of the cases it has
-    arrived all the same. `duplicate`: a message is delivered twice. `delay`: it comes up to `longest_delay` late.
+    `drop`: a message that is not persistent vanishes; publishing a persistent one fails, and in half of the cases it
+    has arrived all the same. `duplicate`: a message is delivered twice. `delay`: it comes up to `longest_delay` late.
     `reorder`: it overtakes up to three others.
     """
 
@@ -23,7 +23,7 @@ class Faults:
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
+        self._random = random.Random(self.seed)  # noqa: S311 - repeatable on purpose
 
     def strikes(self, probability: float) -> bool:
         """Whether it happens this time. A fault that cannot happen draws nothing, so it changes no other."""
