@@ -2,40 +2,61 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import typer
 
 
+class Misuse(typer.TyperException):
+    """Wrong usage that only the command itself finds out. The message is the whole sentence."""
+
+    exit_code = 2
+
+
+def run(app: typer.Typer, arguments: Sequence[str], *, name: str) -> int:
+    """The exit code of one command: its own, or 1 for a known fault, 2 for wrong usage, 130 if it is interrupted."""
+    try:
+        code = app(list(arguments), prog_name=name, standalone_mode=False)
+    except typer.TyperException as error:
+        say(_usage(error))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except Exception as error:
+        sentence = _known(error)
+        if sentence is None:
+            raise
+        say(sentence)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
 def say(sentence: str) -> None:
     """One line on the error output."""
-    from backhaul.cli.terminal import notes
+    from backhaul.cli.terminal import notes, printable
 
-    notes().print(f"backhaul: {sentence}", style="red")
+    notes().print(f"backhaul: {printable(' '.join(sentence.split()))}", style="red")
 
 
-def usage(error: typer.TyperException) -> str:
-    """What is wrong with the command as it was typed."""
+def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
-    command = context.command_path if context else "backhaul"
+    if context is None:
+        return str(error)
     message = error.format_message().rstrip(".")
-    return f"{message[:1].lower()}{message[1:]}: see `{command} --help`"
+    return f"{message[:1].lower()}{message[1:]}: see `{context.command_path} --help`"
 
 
-def known(error: Exception) -> str | None:
+def _known(error: Exception) -> str | None:
     """The sentence for a fault that is known, or None for what should not happen."""
     from backhaul.core.errors import BackhaulError
 
     match error:
         case BackhaulError() | TimeoutError():
-            return " ".join(str(error).split())
+            return str(error)
         case BrokenPipeError():
-            _close_output()
+            # Nothing more can be written there: spare the interpreter the attempt at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return "the reader of the output has gone"
         case ModuleNotFoundError() if "pip install" in str(error):
             return str(error)
     return None
-
-
-def _close_output() -> None:
-    """Nothing more can be written there: spare the interpreter the attempt at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
+from backhaul.cli.faults import Misuse
 
 
 def json_value(argument: str | None) -> Any:
     """The JSON in `argument`, in the file behind `@`, or on the standard input for `-`; None if there is no argument.
 
-    Raises `typer.BadParameter` for what is not JSON or cannot be read.
+    Raises `Misuse` for what is not JSON or cannot be read.
     """
     from backhaul_contracts import codec
 
@@ -21,16 +21,16 @@ def json_value(argument: str | None) -> Any:
     try:
         return codec.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{source} is not JSON ({error})", param_hint="INPUT") from error
+        raise Misuse(f"{source} is not JSON ({error}): quote it for the shell, or give @FILE or -") from error
 
 
 def metadata(pairs: Sequence[str]) -> dict[str, str]:
-    """The labels in `name=value` pairs. Raises `typer.BadParameter` for what is none."""
+    """The labels in `name=value` pairs. Raises `Misuse` for what is none."""
     labels = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (name and equals):
-            raise typer.BadParameter(f"{pair!r} is no label, write name=value", param_hint="--metadata")
+            raise Misuse(f"--metadata {pair!r} is no label: write name=value")
         labels[name] = value
     return labels
 
@@ -39,10 +39,10 @@ def _read(argument: str) -> tuple[str, str | bytes]:
     if argument == "-":
         return "the standard input", sys.stdin.buffer.read()
     if not argument.startswith("@"):
-        return "it", argument
+        return "the input", argument
     path = Path(argument[1:])
     try:
         return f"the file {path}", path.read_bytes()
     except OSError as error:
         fact = (error.strerror or str(error)).lower()
-        raise typer.BadParameter(f"the file {path} cannot be read ({fact})", param_hint="INPUT") from error
+        raise Misuse(f"the file {path} cannot be read ({fact}): name one with the input in JSON") from error

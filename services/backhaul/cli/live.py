@@ -30,7 +30,7 @@ class LiveView(View):
             console=console,
         )
         self._row = self._bar.add_task("accepted", total=None, count="")
-        self._live = Live(self._picture(), console=console, refresh_per_second=12, transient=True)
+        self._live = Live(self.picture, console=console, refresh_per_second=12, transient=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -45,6 +45,11 @@ class LiveView(View):
         self._live.update(Text(""))
         self._live.stop()
 
+    @property
+    def picture(self) -> Group:
+        """What stays in place."""
+        return Group(Text(self._line), self._bar) if self._line else Group(self._bar)
+
     def take(self, event: Event, *, withdrawn: bool) -> None:
         if event.type == EventType.OUTPUT:
             self._output(as_text(event.data.get("delta")))
@@ -52,7 +57,7 @@ class LiveView(View):
             self._progress(TaskProgress.model_validate(event.data))
         elif sentence := wording.sentence(event):
             self._tell(event, printable(sentence), withdrawn=withdrawn)
-        self._live.update(self._picture())
+        self._live.update(self.picture)
 
     def _output(self, text: str) -> None:
         """Print what will not change any more: all but the last row of the last line."""
@@ -79,6 +84,3 @@ class LiveView(View):
 
     def _print(self, row: str, **style: Any) -> None:
         self._live.console.print(row, soft_wrap=False, **style)
-
-    def _picture(self) -> Group:
-        return Group(Text(self._line), self._bar) if self._line else Group(self._bar)

@@ -38,18 +38,5 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of one command: 0 well, 1 a failure, 2 wrong usage, 130 interrupted; see also `outcome`."""
-    try:
-        code = app(list(arguments), prog_name="backhaul", standalone_mode=False)
-    except typer.TyperException as error:
-        faults.say(faults.usage(error))
-        return error.exit_code
-    except typer.Abort:
-        return 130
-    except Exception as error:
-        sentence = faults.known(error)
-        if sentence is None:
-            raise
-        faults.say(sentence)
-        return 1
-    return code if isinstance(code, int) else 0
+    """The exit code of one command."""
+    return faults.run(app, arguments, name="backhaul")

@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 def dev(
     targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODULE:SERVICE]…", help=f"{_TARGET} Default: the examples.")
+        list[str] | None, typer.Argument(metavar="MODULE:SERVICE", help=f"{_TARGET} Default: the examples.")
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to serve on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: 8080; 0 takes any.")] = None,

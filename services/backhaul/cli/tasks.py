@@ -12,7 +12,7 @@ _PANEL = "Tasks"
 
 Kind = Annotated[str, typer.Argument(metavar="KIND", help="What is to be done: `backhaul kinds` lists it.")]
 Input = Annotated[
-    str | None, typer.Argument(metavar="[JSON | @FILE | -]", help="The input: JSON, a file with it, or the pipe.")
+    str | None, typer.Argument(metavar="JSON | @FILE | -", help="The input: JSON, a file with it, or the pipe.")
 ]
 
 
@@ -34,10 +34,11 @@ def submit(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Submit a task.
+    """Submit a task, and print its id.
 
-    Prints its id; with --wait its result, with --follow its output (or its result, if it has none). Then the exit
-    code is that of the task: 0 succeeded, 1 failed, 3 cancelled, 4 expired.
+    With --wait print its result, with --follow its output, or its result if it has none.
+
+    Then the exit code is that of the task: 0 succeeded, 1 failed, 3 cancelled, 4 expired.
     """
     from backhaul.cli import submitting
 

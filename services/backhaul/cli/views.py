@@ -3,12 +3,16 @@
 import json
 import sys
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from backhaul.cli import wording
-from backhaul.cli.terminal import notes, printable
+from backhaul.cli.terminal import notes as error_output
+from backhaul.cli.terminal import printable
 from backhaul_contracts.events import Event, EventType
 from backhaul_contracts.tasks import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 VOID = "what it wrote behind its last checkpoint is void"
 
@@ -30,10 +34,10 @@ class JsonView(View):
 
 
 class PlainView(View):
-    """The output, as it comes, on the standard output; all that accompanies it on the error output."""
+    """The output, as it comes, on the standard output; all that accompanies it on `notes`, or the error output."""
 
-    def __init__(self) -> None:
-        self._notes = notes()
+    def __init__(self, notes: "Console | None" = None) -> None:
+        self._notes = notes or error_output()
         self._inside_line = False
         self._tenths = 0
         self._note: str | None = None

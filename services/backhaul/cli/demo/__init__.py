@@ -1,0 +1,1 @@
+"""`python -m backhaul.cli.demo [FILE]`: a real document through the whole platform, with nothing to install."""

@@ -1,0 +1,99 @@
+"""The demo: start the platform, submit the document over HTTP, show what is pushed back."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backhaul.cli import wording
+from backhaul.cli.demo.document import Document
+from backhaul.cli.demo.timeline import Timeline
+from backhaul.cli.live import LiveView
+from backhaul.cli.outcome import exit_code
+from backhaul.cli.terminal import printable
+from backhaul.cli.views import PlainView, View
+from backhaul.client import AsyncClient, AsyncTaskHandle
+from backhaul.client.errors import not_succeeded
+from backhaul.embedded import embedded
+from backhaul.worker import load_services
+from backhaul_contracts.tasks import Status
+
+SERVICE = "digest.service:service"
+KIND = "digest.summarise"
+
+_LOG_WIDTH = 100
+
+
+async def show(document: Document) -> int:
+    """The exit code of the task. The platform and its folder are gone afterwards."""
+    console = Console(highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, emoji=False, markup=False, width=_LOG_WIDTH)
+    services = load_services([SERVICE])
+    with tempfile.TemporaryDirectory(prefix="backhaul-demo-") as folder:
+        async with embedded(services, data=folder) as platform, AsyncClient(platform.url) as client:
+            return await _perform(document, client, console)
+
+
+async def _perform(document: Document, client: AsyncClient, console: Console) -> int:
+    timeline = Timeline()
+    handle = await client.submit(KIND, {"text": document.text, "title": document.title})
+    timeline.accepted()
+    console.print(_opening(document, client.url, handle.id))
+    await _attend(handle, timeline, _view(console))
+    if handle.state.status is not Status.SUCCEEDED:
+        raise not_succeeded(handle.state)
+    console.print(_summary(handle.state.result))
+    console.print(_timings(timeline.steps()))
+    return exit_code(handle.state)
+
+
+async def _attend(handle: AsyncTaskHandle, timeline: Timeline, view: View) -> None:
+    with view:
+        async with aclosing(handle.events()) as events:
+            async for event in events:
+                timeline.take(event)
+                view.take(event, withdrawn=False)
+    await handle.refresh()
+
+
+def _view(console: Console) -> View:
+    return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+def _opening(document: Document, url: str, task_id: str) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("document", f"{printable(document.name)}, {wording.size(document.bytes)}"),
+        ("platform", f"{url}, SQLite in a temporary folder, one worker for {KIND}"),
+        ("task", task_id),
+        ("to see it", f"curl -N {url}/v1/tasks/{task_id}/events?after=0"),
+    ):
+        facts.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+    return facts
+
+
+def _summary(result: dict[str, Any]) -> RenderableType:
+    title = f"{len(result['sentences'])} of {result['total']} sentences, chosen by {result['model']}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("no.", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("sentence")
+    for sentence in result["sentences"]:
+        table.add_row(str(sentence["position"]), f"{sentence['score']:.2f}", printable(sentence["text"]))
+    return table
+
+
+def _timings(steps: Sequence[tuple[str, timedelta]]) -> RenderableType:
+    table = Table(title="Where the time went", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("step")
+    table.add_column("took", justify="right")
+    for name, took in steps:
+        table.add_row(name, wording.length(took))
+    return table
