@@ -1,16 +1,30 @@
-"""The stage that every test of the HTTP contract plays on."""
+"""The stage that every test of the HTTP contract plays on: SQLite and the memory broker behind a gateway."""
 
+import random
 from collections.abc import AsyncIterator
 
 import pytest
 
-from backhaul.testing.clock import ManualClock
+from backhaul.broker.memory import MemoryBroker
+from backhaul.core import topology
+from backhaul.core.transitions import Rules
+from backhaul.settings import Settings
+from backhaul.store import open_store
+from backhaul.testing import ManualClock
 from tests.conformance.http.stage import KIND, Stage, staged
-from tests.unit.gateway.fakes import FakeBroker, FakeStore
 
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    clock = ManualClock()
-    async with staged(FakeStore(clock, [KIND]), FakeBroker(), clock) as stage:
+    clock, settings = ManualClock(), Settings()
+    rules = Rules(retention=settings.retention, draw=random.random)
+    store, broker = open_store("sqlite:///:memory:", clock=clock, rules=rules), MemoryBroker()
+    await store.start()
+    await store.announce([KIND])
+    await broker.start()
+    await broker.declare(topology.platform(settings.ledger_shards))
+    await broker.declare(topology.task_queues([KIND.queue]))
+    async with staged(store, broker, clock, settings) as stage:
         yield stage
+    await broker.stop()
+    await store.stop()
