@@ -9,7 +9,7 @@ from backhaul.cli.outcome import exit_code
 from backhaul.cli.session import PATIENT, gateway
 from backhaul.cli.terminal import notes, output
 from backhaul.cli.views import JsonView, PlainView, View
-from backhaul.client import AsyncTaskHandle, Output
+from backhaul.client import AsyncTask, Output
 from backhaul.client.errors import not_succeeded
 from backhaul_contracts.tasks import Status, Task
 
@@ -38,7 +38,7 @@ async def wait(url: str | None, task_id: str, *, as_json: bool) -> int:
     return exit_code(task)
 
 
-async def follow(handle: AsyncTaskHandle, view: View) -> Output:
+async def follow(handle: AsyncTask, view: View) -> Output:
     """Show all events of a task to its end. Its output as it then is; `handle.state` is the final record."""
     shown = Output()
     with view:
@@ -74,7 +74,7 @@ def _view(*, as_json: bool) -> View:
 
 
 @contextmanager
-def _goes_on(handle: AsyncTaskHandle) -> Iterator[None]:
+def _goes_on(handle: AsyncTask) -> Iterator[None]:
     """Whoever leaves early is told how to come back."""
     try:
         yield

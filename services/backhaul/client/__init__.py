@@ -1,7 +1,8 @@
 """The client of a Backhaul gateway: `AsyncClient`, and `Client`, which is the same and blocks."""
 
 from backhaul.client.async_client import AsyncClient
-from backhaul.client.blocking import Client, TaskHandle
+from backhaul.client.async_task import AsyncTask
+from backhaul.client.blocking import BlockingTask, Client
 from backhaul.client.errors import (
     ClientError,
     Conflict,
@@ -19,7 +20,6 @@ from backhaul.client.errors import (
 )
 from backhaul.client.listings import KindInfo, WorkerInfo
 from backhaul.client.output import Output
-from backhaul.client.task_handle import AsyncTaskHandle
 from backhaul_contracts.events import Event
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.problems import Problem
@@ -27,7 +27,8 @@ from backhaul_contracts.tasks import Status, Task
 
 __all__ = [
     "AsyncClient",
-    "AsyncTaskHandle",
+    "AsyncTask",
+    "BlockingTask",
     "Client",
     "ClientError",
     "Conflict",
@@ -47,7 +48,6 @@ __all__ = [
     "TaskCancelled",
     "TaskExpired",
     "TaskFailed",
-    "TaskHandle",
     "Unauthorized",
     "UnexpectedAnswer",
     "WorkerInfo",

@@ -8,11 +8,11 @@ from urllib.parse import quote
 import httpx
 
 from backhaul.client import answers, queries, submission
+from backhaul.client.async_task import AsyncTask
 from backhaul.client.connection import Connection
 from backhaul.client.listings import KindInfo, KindPage, WorkerInfo, WorkerPage
 from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
-from backhaul.client.task_handle import AsyncTaskHandle
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.tasks import Task, TaskPage
 from backhaul_contracts.wire import parse_duration
@@ -58,7 +58,7 @@ class AsyncClient:
 
     async def submit(
         self, kind: str, input: Any = None, *, key: str | None = None, **options: Unpack[SubmitOptions]
-    ) -> AsyncTaskHandle:
+    ) -> AsyncTask:
         """A handle on the accepted, durable task. Raises `InvalidRequest`, and `NotFound` for an unknown kind.
 
         `input` is anything JSON can say, pydantic models and dataclasses included. The same `key` with the same kind
@@ -67,14 +67,14 @@ class AsyncClient:
         headers = {"Idempotency-Key": new_id("req")} if key is None else None
         body = submission.body(kind, input, key, options)
         response = await self._connection.call("POST", "/v1/tasks", headers=headers, body=body)
-        return AsyncTaskHandle(self._connection, answers.value(Task, response))
+        return AsyncTask(self._connection, answers.value(Task, response))
 
-    async def get(self, task_id: str) -> AsyncTaskHandle:
+    async def get(self, task_id: str) -> AsyncTask:
         """A handle on a task. Raises `NotFound`."""
         response = await self._connection.call("GET", f"/v1/tasks/{quote(task_id, safe='')}")
-        return AsyncTaskHandle(self._connection, answers.value(Task, response))
+        return AsyncTask(self._connection, answers.value(Task, response))
 
-    async def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncGenerator[AsyncTaskHandle]:
+    async def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncGenerator[AsyncTask]:
         """Handles on the tasks that fit, newest first, at most `limit`; pages are fetched as they are needed."""
         params = queries.params(filters)
         remaining = limit
@@ -82,7 +82,7 @@ class AsyncClient:
             params["limit"] = min(_LARGEST_PAGE, remaining or _LARGEST_PAGE)
             page = answers.value(TaskPage, await self._connection.call("GET", "/v1/tasks", params=params))
             for task in page.data:
-                yield AsyncTaskHandle(self._connection, task)
+                yield AsyncTask(self._connection, task)
             if page.next_cursor is None:
                 return
             params["cursor"] = page.next_cursor

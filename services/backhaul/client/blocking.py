@@ -9,20 +9,20 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from backhaul.client.async_client import AsyncClient
+from backhaul.client.async_task import AsyncTask
 from backhaul.client.listings import KindInfo, WorkerInfo
 from backhaul.client.loop_thread import LoopThread
 from backhaul.client.output import Output
 from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
-from backhaul.client.task_handle import AsyncTaskHandle
 from backhaul_contracts.events import Event
 from backhaul_contracts.tasks import Task
 
 
-class TaskHandle:
-    """One task, as `AsyncTaskHandle`; every call blocks."""
+class BlockingTask:
+    """One task, as `AsyncTask`; every call blocks."""
 
-    def __init__(self, handle: AsyncTaskHandle, thread: LoopThread) -> None:
+    def __init__(self, handle: AsyncTask, thread: LoopThread) -> None:
         self._handle = handle
         self._thread = thread
 
@@ -77,9 +77,9 @@ class TaskHandle:
         """Run a failed, cancelled or expired task once more. Raises `Conflict` for any other."""
         return self._thread.run(self._handle.retry())
 
-    def replay(self, *, input: Any = ...) -> "TaskHandle":
+    def replay(self, *, input: Any = ...) -> "BlockingTask":
         """A new task like this one, with another input if one is given."""
-        return TaskHandle(self._thread.run(self._handle.replay(input=input)), self._thread)
+        return BlockingTask(self._thread.run(self._handle.replay(input=input)), self._thread)
 
     def delete(self) -> None:
         """Forget a task that is done. Raises `Conflict` for any other."""
@@ -114,7 +114,7 @@ class Client:
 
     def submit(
         self, kind: str, input: Any = None, *, key: str | None = None, **options: Unpack[SubmitOptions]
-    ) -> TaskHandle:
+    ) -> BlockingTask:
         """A handle on the accepted, durable task. Raises `InvalidRequest`, and `NotFound` for an unknown kind.
 
         `input` is anything JSON can say, pydantic models and dataclasses included. The same `key` with the same kind
@@ -122,11 +122,11 @@ class Client:
         """
         return self._bound(self._thread.run(self._client.submit(kind, input, key=key, **options)))
 
-    def get(self, task_id: str) -> TaskHandle:
+    def get(self, task_id: str) -> BlockingTask:
         """A handle on a task. Raises `NotFound`."""
         return self._bound(self._thread.run(self._client.get(task_id)))
 
-    def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[TaskHandle]:
+    def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[BlockingTask]:
         """Handles on the tasks that fit, newest first, at most `limit`; pages are fetched as they are needed."""
         return map(self._bound, self._thread.iterate(self._client.list(limit=limit, **filters)))
 
@@ -138,5 +138,5 @@ class Client:
         """Who does the work."""
         return self._thread.run(self._client.workers())
 
-    def _bound(self, handle: AsyncTaskHandle) -> TaskHandle:
-        return TaskHandle(handle, self._thread)
+    def _bound(self, handle: AsyncTask) -> BlockingTask:
+        return BlockingTask(handle, self._thread)

@@ -160,6 +160,7 @@ class ScriptedGateway:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def _answer(self) -> None:
                 answer = gateway._next(_request(self))

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backhaul.client import Client, ConnectionFailed, TaskFailed, TaskHandle
+from backhaul.client import BlockingTask, Client, ConnectionFailed, TaskFailed
 from tests.support.ports import free_port
 from tests.unit.client.records import LIFE, TASK_ID, snapshot, sse, task
 from tests.unit.client.scripted_gateway import Reply, ScriptedGateway, Stream
@@ -89,7 +89,7 @@ def test_ctrl_c_interrupts_a_loop_over_events() -> None:
     reading, released = threading.Event(), threading.Event()
     seqs: list[int] = []
 
-    def read(handle: TaskHandle) -> None:
+    def read(handle: BlockingTask) -> None:
         for each in handle.events():
             seqs.append(each.seq)
             if each.seq == 2:

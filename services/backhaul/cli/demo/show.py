@@ -18,7 +18,7 @@ from backhaul.cli.live import LiveView
 from backhaul.cli.outcome import exit_code
 from backhaul.cli.terminal import printable
 from backhaul.cli.views import PlainView, View
-from backhaul.client import AsyncClient, AsyncTaskHandle
+from backhaul.client import AsyncClient, AsyncTask
 from backhaul.client.errors import not_succeeded
 from backhaul.embedded import embedded
 from backhaul.worker import load_services
@@ -54,7 +54,7 @@ async def _perform(document: Document, client: AsyncClient, console: Console) ->
     return exit_code(handle.state)
 
 
-async def _attend(handle: AsyncTaskHandle, timeline: Timeline, view: View) -> None:
+async def _attend(handle: AsyncTask, timeline: Timeline, view: View) -> None:
     with view:
         async with aclosing(handle.events()) as events:
             async for event in events:

@@ -16,7 +16,7 @@ from backhaul_contracts.tasks import Status, Task
 from backhaul_contracts.wire import parse_duration
 
 
-class AsyncTaskHandle:
+class AsyncTask:
     """One task. Every call may raise `ConnectionFailed` and `Refused`."""
 
     def __init__(self, connection: Connection, state: Task) -> None:
@@ -84,11 +84,11 @@ class AsyncTaskHandle:
         """Run a failed, cancelled or expired task once more. Raises `Conflict` for any other."""
         return await self._update("POST", f"{self._path}/retry", repeatable=False)
 
-    async def replay(self, *, input: Any = ...) -> "AsyncTaskHandle":
+    async def replay(self, *, input: Any = ...) -> "AsyncTask":
         """A new task like this one, with another input if one is given."""
         body = {} if input is ... else {"input": input}
         response = await self._connection.call("POST", f"{self._path}/replay", body=body, repeatable=False)
-        return AsyncTaskHandle(self._connection, answers.value(Task, response))
+        return AsyncTask(self._connection, answers.value(Task, response))
 
     async def delete(self) -> None:
         """Forget a task that is done. Raises `Conflict` for any other."""
