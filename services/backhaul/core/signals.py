@@ -7,7 +7,7 @@ from backhaul_contracts.wire import parse_duration
 MAX_CODE = 100
 
 
-class Signal(Exception):  # noqa: N818 - it is no error
+class Signal(Exception):
     """The base of the signals. Caught by the worker; outside of a handler it means nothing."""
 
 

@@ -1,0 +1,34 @@
+"""Backhaul: long work behind a fast HTTP API. What a service imports; everything is loaded on first use."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backhaul.core.signals import Fail, Retry
+    from backhaul.worker.context import Context
+    from backhaul.worker.retry_policy import RetryPolicy
+    from backhaul.worker.service import Service
+
+__all__ = ["Context", "Fail", "Retry", "RetryPolicy", "Service"]
+
+_HOMES = {
+    "Context": "backhaul.worker.context",
+    "Fail": "backhaul.core.signals",
+    "Retry": "backhaul.core.signals",
+    "RetryPolicy": "backhaul.worker.retry_policy",
+    "Service": "backhaul.worker.service",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """PEP 562: importing `backhaul` costs nothing until a name is used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'backhaul' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

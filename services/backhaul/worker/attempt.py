@@ -1,0 +1,83 @@
+"""One attempt at a task, from its grant to the end of its handler."""
+
+import asyncio
+from enum import StrEnum
+
+from backhaul.worker.handler import Handler, RunIn
+from backhaul.worker.reports import Reports
+from backhaul.worker.timers import Timer
+from backhaul.worker.token import Token
+from backhaul_contracts.claims import Grant
+
+
+class StopCause(StrEnum):
+    """Why an attempt was asked to stop."""
+
+    CANCELLED = "cancelled"
+    """A client cancelled the task: it is reported when it has stopped."""
+    TIMED_OUT = "timed out"
+    """It ran for longer than it may: that is its outcome, whatever it still says."""
+    LEAVING = "leaving"
+    """The worker must let go of it: it is handed back when it has stopped, unless it ends by itself."""
+    REPLACED = "replaced"
+    """It is over as far as the ledger knows: nothing is reported."""
+
+
+class Attempt:
+    """A grant with its handler, its reports, and the slot that it takes until its handler has really ended."""
+
+    __slots__ = (
+        "cause",
+        "claimed_at",
+        "grant",
+        "handler",
+        "noticed",
+        "reports",
+        "run",
+        "started_at",
+        "task",
+        "timer",
+        "token",
+    )
+
+    def __init__(
+        self, grant: Grant, handler: Handler, reports: Reports, token: Token | None, claimed_at: float, now: float
+    ) -> None:
+        self.grant = grant
+        self.handler = handler
+        self.reports = reports
+        self.token = token
+        """The delivery that pays for its slot; None when that is settled, or never was."""
+        self.claimed_at = claimed_at
+        self.started_at = now
+        self.cause: StopCause | None = None
+        self.noticed = False
+        """Whether its handler has seen that it should stop."""
+        self.task: asyncio.Task[None] | None = None
+        """The run of an async handler while it is under way."""
+        self.run: asyncio.Task[None] | None = None
+        """All of its execution, from reading the input to the outcome."""
+        self.timer: Timer | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.reports.key
+
+    @property
+    def in_thread(self) -> bool:
+        return self.handler.run_in is RunIn.THREAD
+
+    def stop(self, cause: StopCause) -> bool:
+        """Ask the handler to stop. Returns whether it had not been asked before.
+
+        An async handler gets `CancelledError`, once; a thread finds `ctx.cancelled` true.
+        """
+        first = self.cause is None
+        if first or cause is StopCause.REPLACED:
+            self.cause = cause
+        if first and self.task is not None:
+            self.task.cancel()
+        return first
+
+    def __str__(self) -> str:
+        return f"{self.grant.kind} {self.grant.task_id}, attempt {self.grant.attempt}"

@@ -1,0 +1,164 @@
+"""The attempts of a worker: which of them run, and which it still answers for."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from backhaul.worker import bodies, outcomes
+from backhaul.worker.attempt import Attempt, StopCause
+from backhaul.worker.execution import Execution
+from backhaul.worker.reporter import Reporter
+from backhaul.worker.slots import Slots
+from backhaul.worker.timers import Timers
+from backhaul.worker.token import Token
+from backhaul_contracts.beats import Held
+from backhaul_contracts.claims import Grant
+from backhaul_contracts.reports import Ruling
+
+_log = logging.getLogger("backhaul.worker")
+
+
+class Attempts:
+    """Starts attempts, stops them when asked, and knows when their slots are free.
+
+    An attempt is *running* until its handler has really ended, and *held* until its outcome is recorded: either may
+    come first. `on_free` is called whenever a slot has become free.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        reporter: Reporter,
+        slots: Slots,
+        timers: Timers,
+        runs: asyncio.TaskGroup,
+        on_free: Callable[[], None],
+    ) -> None:
+        self._execution = execution
+        self._reporter = reporter
+        self._slots = slots
+        self._timers = timers
+        self._runs = runs
+        self._on_free = on_free
+        self._held: dict[tuple[str, int], Attempt] = {}
+        self.running: dict[Attempt, None] = {}
+        """In the order of their start."""
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+
+    def held(self) -> list[Held]:
+        """What the worker answers for, as a beat says it."""
+        grants = [attempt.grant for attempt in self._held.values()]
+        return [Held(task_id=grant.task_id, attempt=grant.attempt, token=grant.token) for grant in grants]
+
+    def start(self, grant: Grant, token: Token | None, claimed_at: float) -> None:
+        """Run what was granted; hand it back if this worker is leaving or does not know the kind."""
+        reports = self._reporter.open(grant.task_id, grant.attempt, grant.token)
+        kind = self._slots.kinds.get(grant.kind)
+        if kind is None or self.draining:
+            reports.close(bodies.HANDED_BACK)
+            if token is not None:
+                token.stream.settle(token)
+            return
+        attempt = Attempt(grant, kind.handler, reports, token, claimed_at, self._timers.now())
+        self._held[attempt.key] = attempt
+        self.running[attempt] = None
+        self._idle.clear()
+        self._slots.occupy(grant.kind)
+        attempt.timer = self._timers.after(grant.timeout, lambda: self._time_out(attempt))
+        attempt.run = self._runs.create_task(self._run(attempt))
+
+    def stop(self, task_id: str, number: int, cause: StopCause) -> None:
+        """Ask an attempt to stop, if it is one of ours."""
+        attempt = self._held.get((task_id, number))
+        if attempt is None:
+            return
+        if cause is StopCause.REPLACED:
+            self._reporter.forget(attempt.reports)
+            del self._held[attempt.key]
+        self._ask(attempt, cause)
+
+    def over(self, key: tuple[str, int], ruling: Ruling) -> None:
+        """The reporter has no more to do for an attempt, or its outcome is settled without its handler."""
+        attempt = self._held.get(key)
+        if attempt is None:
+            return
+        if ruling is not Ruling.REFUSED:
+            del self._held[key]
+        if ruling is not Ruling.RECORDED:
+            self._ask(attempt, StopCause.REPLACED)
+
+    def stop_all(self, cause: StopCause) -> None:
+        for attempt in list(self.running):
+            self._ask(attempt, cause)
+
+    def hand_back_all(self) -> None:
+        """The process is about to end, and with it what has not stopped by itself."""
+        for attempt in self.running:
+            _log.warning("%s has not stopped: it ends with this process, and is handed back", attempt)
+            attempt.reports.close(bodies.HANDED_BACK)
+
+    def abandon(self) -> None:
+        """Wait for no handler any more."""
+        for attempt in list(self.running):
+            if attempt.token is not None:
+                attempt.token.delivery.requeue()
+                attempt.token = None
+            if attempt.run is not None:
+                attempt.run.cancel()
+
+    async def idle(self) -> None:
+        """Return when no handler is running."""
+        await self._idle.wait()
+
+    def settle_tokens(self, age: timedelta) -> None:
+        """Settle the tokens of attempts that have run for longer than `age`: no delivery is held for hours."""
+        before = self._timers.now() - age.total_seconds()
+        for attempt in self.running:
+            if attempt.started_at > before:
+                return
+            if attempt.token is not None:
+                attempt.token.stream.settle_early(attempt.token)
+                attempt.token = None
+
+    async def _run(self, attempt: Attempt) -> None:
+        try:
+            await self._execution.run(attempt)
+        finally:
+            self._end(attempt)
+
+    def _end(self, attempt: Attempt) -> None:
+        del self.running[attempt]
+        if attempt.timer is not None:
+            self._timers.cancel(attempt.timer)
+        self._slots.vacate(attempt.grant.kind)
+        if attempt.token is not None:
+            attempt.token.stream.settle(attempt.token)
+        if not self.running:
+            self._idle.set()
+        self._on_free()
+
+    def _ask(self, attempt: Attempt, cause: StopCause) -> None:
+        if attempt.stop(cause) and attempt in self.running:
+            self._watch(attempt, attempt.handler.grace)
+
+    def _watch(self, attempt: Attempt, grace: timedelta) -> None:
+        """Look again after the grace."""
+        if attempt.timer is not None:
+            self._timers.cancel(attempt.timer)
+        attempt.timer = self._timers.after(grace, lambda: self._overrun(attempt))
+
+    def _time_out(self, attempt: Attempt) -> None:
+        if attempt.in_thread:
+            _log.warning("%s runs on past its time-out: its thread is asked to stop, and keeps its slot", attempt)
+        self._ask(attempt, StopCause.TIMED_OUT)
+
+    def _overrun(self, attempt: Attempt) -> None:
+        """It was asked to stop and did not. Its slot stays taken; a time-out is reported nevertheless."""
+        _log.warning(
+            "%s was asked to stop (%s) and still runs: it keeps its slot until it ends", attempt, attempt.cause
+        )
+        if attempt.cause is StopCause.TIMED_OUT and not attempt.handler.exclusive:
+            attempt.reports.close(outcomes.of_overrun(attempt))

@@ -1,0 +1,41 @@
+"""Leaving in good order: finish what can be finished, hand back what has stopped, wait until that is recorded."""
+
+import logging
+from datetime import timedelta
+
+from backhaul.worker.attempt import StopCause
+from backhaul.worker.shift import Shift
+
+_log = logging.getLogger("backhaul.worker")
+
+_FOR_ANSWERS = timedelta(seconds=3)
+_FOR_RECORDS = timedelta(seconds=5)
+
+
+async def drain(shift: Shift, grace: timedelta) -> None:
+    """Take nothing new, let attempts end within `grace`, then ask the others to stop and hand them back.
+
+    What has not stopped by then (a thread, a handler that swallows its cancellation) is handed back all the same: the
+    process is expected to end right after.
+    """
+    await _take_nothing_new(shift)
+    if not await shift.timers.within(grace, shift.attempts.idle()):
+        await _stop_all(shift)
+    shift.attempts.hand_back_all()
+    if not await shift.timers.within(_FOR_RECORDS, shift.reporter.settled()):
+        _log.warning("not every outcome was recorded in time: other workers take over when the lease is over")
+
+
+async def _take_nothing_new(shift: Shift) -> None:
+    shift.beats.beat_now()
+    shift.claims.close()
+    for stream in shift.streams:
+        await stream.close()
+    shift.attempts.draining = True
+    await shift.timers.within(_FOR_ANSWERS, shift.claims.answered())
+
+
+async def _stop_all(shift: Shift) -> None:
+    grace = max(attempt.handler.grace for attempt in shift.attempts.running)
+    shift.attempts.stop_all(StopCause.LEAVING)
+    await shift.timers.within(grace, shift.attempts.idle())

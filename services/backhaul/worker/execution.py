@@ -1,0 +1,134 @@
+"""Execution: the way of one attempt, from its input to its outcome."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backhaul.core.clock import Clock
+from backhaul.worker import outcomes
+from backhaul.worker.attempt import Attempt
+from backhaul.worker.context import Context
+from backhaul.worker.handler import Handler
+from backhaul.worker.payloads import InputMisfit
+from backhaul.worker.signature import Signature
+from backhaul.worker.submissions import Submissions
+from backhaul.worker.thread_context import ThreadContext
+from backhaul.worker.threads import Threads
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A handler, ready to be called: its types, and the resources it wants by the names of its parameters."""
+
+    handler: Handler
+    signature: Signature
+    resources: Mapping[str, Any]
+
+
+class Execution:
+    """Runs attempts. Whatever a handler does, `run` ends with an outcome among the attempt's reports, or without one
+    if none is wanted; it raises only when the worker itself is torn down."""
+
+    def __init__(
+        self,
+        duties: Mapping[str, Duty],
+        threads: Threads,
+        submissions: Submissions,
+        *,
+        clock: Clock,
+        max_result: int,
+    ) -> None:
+        self._duties = duties
+        self._threads = threads
+        self._submissions = submissions
+        self._clock = clock
+        self._max_result = max_result
+
+    async def run(self, attempt: Attempt) -> None:
+        """read → call → write → report."""
+        duty = self._duties[attempt.grant.kind]
+        try:
+            value = duty.signature.input.read(attempt.grant.input)
+        except InputMisfit as misfit:
+            outcome = outcomes.of_misfit(attempt, str(misfit))
+        else:
+            outcome = await self._outcome(duty, attempt, value)
+        if outcome is not None:
+            attempt.reports.close(outcome)
+
+    async def _outcome(self, duty: Duty, attempt: Attempt, input: Any) -> bytes | None:
+        try:
+            value = await self._call(duty, attempt, input)
+        except asyncio.CancelledError as error:
+            if attempt.cause is None and _torn_down():
+                raise
+            return outcomes.of_stop(attempt, error)
+        except (Exception, BaseExceptionGroup, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - all ends here
+            return outcomes.of_error(attempt, error)
+        return outcomes.of_result(attempt, value, duty.signature.result, self._max_result)
+
+    async def _call(self, duty: Duty, attempt: Attempt, input: Any) -> Any:
+        if attempt.cause is not None:
+            raise asyncio.CancelledError(attempt.cause)
+        arguments = self._arguments(duty, attempt)
+        if attempt.in_thread:
+            return await self._call_in_thread(attempt, lambda: duty.handler.function(input, **arguments))
+        attempt.task = asyncio.current_task()
+        try:
+            return await duty.handler.function(input, **arguments)
+        finally:
+            attempt.task = None
+
+    def _arguments(self, duty: Duty, attempt: Attempt) -> Mapping[str, Any]:
+        name = duty.signature.context
+        return duty.resources if name is None else {**duty.resources, name: self._context(attempt)}
+
+    def _context(self, attempt: Attempt) -> Context:
+        now = self._clock.now()
+        if not attempt.in_thread:
+            return Context(attempt, self._submissions, limit=self._max_result, now=now)
+        loop = asyncio.get_running_loop()
+        return ThreadContext(attempt, self._submissions, limit=self._max_result, now=now, loop=loop)
+
+    async def _call_in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
+        """The thread is not touched by a cancellation of this task: it ends when it ends."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[_Ended] = loop.create_future()
+
+        def run() -> None:
+            end = _run(call)
+            try:
+                loop.call_soon_threadsafe(_tell, ended, end)
+            except RuntimeError:  # the loop is closed: the thread has outlived its worker
+                return
+
+        self._threads.submit(run)
+        end = await ended
+        if end.error is not None:
+            raise end.error
+        return end.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    value: Any = None
+    error: BaseException | None = None
+
+
+def _run(call: Callable[[], Any]) -> _Ended:
+    try:
+        return _Ended(value=call())
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the loop
+        return _Ended(error=error)
+
+
+def _tell(ended: "asyncio.Future[_Ended]", end: _Ended) -> None:
+    if not ended.done():
+        ended.set_result(end)
+
+
+def _torn_down() -> bool:
+    """Whether this task was cancelled from outside, and not the handler by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,87 @@
+"""Deciding what is reported of an attempt whose handler has ended, in whatever way."""
+
+import logging
+
+from backhaul.core.signals import Signal
+from backhaul.worker import bodies, failures
+from backhaul.worker.attempt import Attempt, StopCause
+from backhaul.worker.payloads import Shape, Unwritable, within
+from backhaul_contracts.ids import new_id
+
+_log = logging.getLogger("backhaul.worker")
+
+
+def of_result(attempt: Attempt, value: object, shape: Shape, limit: int) -> bytes | None:
+    """The handler has returned."""
+    if attempt.cause is not None and (interrupted := _of_interrupted_result(attempt)) is not _A_RESULT:
+        return interrupted
+    try:
+        return bodies.succeeded(within("the result", shape.write(value), limit))
+    except Unwritable as error:
+        _log.warning("%s: %s", attempt, error)
+        return bodies.failed(failures.unwritable_result(attempt.grant.kind, str(error)))
+
+
+def of_stop(attempt: Attempt, error: BaseException) -> bytes | None:
+    """The handler has ended with `CancelledError`."""
+    if attempt.cause is None:
+        return of_error(attempt, error)
+    return _stopped(attempt)
+
+
+def of_error(attempt: Attempt, error: BaseException) -> bytes | None:
+    """The handler has raised. After it was asked to stop, what it raises is its way of stopping; in a thread only if
+    it has seen that it should."""
+    signal = isinstance(error, Signal)
+    if attempt.cause is StopCause.LEAVING and (signal or (attempt.in_thread and not attempt.noticed)):
+        return _failed(attempt, error)
+    if attempt.cause is not None:
+        return _stopped(attempt)
+    return _failed(attempt, error)
+
+
+def of_misfit(attempt: Attempt, detail: str) -> bytes | None:
+    """The input does not fit the handler, which has not been called."""
+    _log.warning("%s: the input does not fit: %s", attempt, detail)
+    return bodies.failed(failures.rejected_input(detail))
+
+
+def of_overrun(attempt: Attempt) -> bytes:
+    """The time is over and so is the grace, and the handler is still running."""
+    return bodies.failed(failures.timed_out(attempt.grant.timeout, still_running=True))
+
+
+_A_RESULT = b"a result"
+
+
+def _of_interrupted_result(attempt: Attempt) -> bytes | None:
+    """What a result means that came after the attempt was asked to stop.
+
+    The result of a thread after a cancel may be half a result: nobody wants it any more. A worker that is leaving
+    would like to have it; but a thread that has seen the request may have returned because of it.
+    """
+    if attempt.cause is StopCause.CANCELLED and not attempt.in_thread:
+        return _A_RESULT
+    if attempt.cause is StopCause.LEAVING and not (attempt.in_thread and attempt.noticed):
+        return _A_RESULT
+    return _stopped(attempt)
+
+
+def _failed(attempt: Attempt, error: BaseException) -> bytes:
+    trace_id = new_id("trc")
+    verdict = failures.judge(error, attempt.handler.retry, trace_id)
+    if verdict.expected:
+        _log.info("%s: %s: %s", attempt, verdict.failure.code, verdict.failure.detail)
+    else:
+        _log.warning("%s failed (trace %s)", attempt, trace_id, exc_info=error)
+    after = verdict.retry_after
+    return bodies.failed(verdict.failure, None if after is None else after.total_seconds())
+
+
+def _stopped(attempt: Attempt) -> bytes | None:
+    """What was asked for has happened."""
+    if attempt.cause is StopCause.TIMED_OUT:
+        return bodies.failed(failures.timed_out(attempt.grant.timeout, still_running=False))
+    if attempt.cause is StopCause.CANCELLED:
+        return bodies.STOPPED
+    return bodies.HANDED_BACK if attempt.cause is StopCause.LEAVING else None

@@ -1,0 +1,144 @@
+"""A service: a name, its handlers, and what they share. This is what a service's author writes against."""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, TypeVar
+
+from backhaul.core.errors import ConfigurationError
+from backhaul.worker import resources
+from backhaul.worker.checks import check_kind, check_name, check_slots, check_version, option_length
+from backhaul.worker.handler import Handler, place
+from backhaul.worker.resources import Resource
+from backhaul.worker.retry_policy import Length, RetryPolicy
+from backhaul_contracts.kinds import Announcement
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Opener = TypeVar("Opener", bound=Callable[[], AsyncIterator[Any]])
+
+
+class Service:
+    """`slots`: how many tasks one worker runs at a time; async handlers may have hundreds.
+
+    Definitions that cannot work raise `ConfigurationError`, one sentence that says what to change.
+    """
+
+    def __init__(self, name: str, version: str = "0.0.0", slots: int = 10) -> None:
+        check_name("service", name)
+        check_slots(f"service {name}", slots)
+        check_version(f"service {name}", version)
+        self.name = name
+        self.version = version
+        self.slots = slots
+        self.handlers: dict[str, Handler] = {}
+        self.resources: list[Resource] = []
+
+    def handler(
+        self,
+        kind: str,
+        *,
+        timeout: Length = "10m",
+        retry: RetryPolicy | None = None,
+        run_in: str | None = None,
+        grace: Length = "10s",
+        queue: str | None = None,
+        slots: int | None = None,
+        version: str = "1",
+        exclusive: bool = False,
+    ) -> Callable[[Function], Function]:
+        """Make the decorated function handle tasks of `kind`. The function itself stays as it is.
+
+        Its first parameter is the input, its return value the result (pydantic models, dataclasses, TypedDicts,
+        scalars, None). Beside these it may take a `Context` and resources, found by their types.
+
+        - `timeout`: how long one attempt may run; then it fails as `timed_out` and is retried by the policy.
+        - `retry`: default `RetryPolicy()`, three attempts.
+        - `run_in`: `"loop"` (async def) or `"thread"` (def); default by the function.
+        - `grace`: how long an attempt that is asked to stop may take.
+        - `queue`: where its tasks wait; default the service's name.
+        - `slots`: limit for this kind within the service's slots; default none.
+        - `version`: of the kind's contract; change it when input or result change in a breaking way.
+        - `exclusive`: stop an attempt before its lease can end unseen, so that two attempts never overlap, at the
+          price of stopping in an outage.
+        """
+        self._check_new(kind)
+        check_name(f"handler {kind} with queue", self.name if queue is None else queue)
+        if slots is not None:
+            check_slots(f"handler {kind}", slots)
+        check_version(f"handler {kind}", version)
+        lengths = option_length(kind, "timeout", timeout), option_length(kind, "grace", grace)
+        names = _names_of_caller()
+
+        def define(function: Function) -> Function:
+            handler = Handler(
+                kind=kind,
+                function=function,
+                version=version,
+                queue=queue or self.name,
+                timeout=lengths[0],
+                grace=lengths[1],
+                retry=retry or RetryPolicy(),
+                run_in=place(kind, function, run_in),
+                slots=slots,
+                exclusive=exclusive,
+            )
+            handler.read(names)
+            self.handlers[kind] = handler
+            return function
+
+        return define
+
+    def resource(self, opener: Opener) -> Opener:
+        """Share what the decorated async generator yields: opened once a worker, closed at its end.
+
+        It is annotated `-> AsyncIterator[T]`; handlers get the value by a parameter annotated `T`.
+        """
+        resource = resources.define(opener, _names_of_caller())
+        if any(known.provides is resource.provides for known in self.resources):
+            raise ConfigurationError(
+                f"{resource} provides {resource.provides.__name__}, as another one does: give it a type of its own"
+            )
+        self.resources.append(resource)
+        return opener
+
+    def check(self) -> None:
+        """Return if the service can start. Raises `ConfigurationError` for the first thing that is missing."""
+        if not self.handlers:
+            raise ConfigurationError(f"service {self.name} has no handler: define one with @service.handler('…')")
+        provided = {resource.provides for resource in self.resources}
+        for handler in self.handlers.values():
+            for name, wanted in handler.resolved().resources.items():
+                if wanted not in provided:
+                    raise ConfigurationError(
+                        f"{handler} has a parameter {name!r} that is neither a Context nor a resource: "
+                        f"provide {getattr(wanted, '__name__', wanted)} with @service.resource, or remove it"
+                    )
+
+    @property
+    def has_exclusive(self) -> bool:
+        return any(handler.exclusive for handler in self.handlers.values())
+
+    def announcement(self) -> Announcement:
+        """Its kinds as they are announced."""
+        return Announcement(kinds=[handler.spec(self.name, self.version) for handler in self.handlers.values()])
+
+    def with_slots(self, slots: int) -> "Service":
+        """The same service with another number of slots."""
+        check_slots(f"service {self.name}", slots)
+        twin = Service(self.name, self.version, slots)
+        twin.handlers, twin.resources = self.handlers, self.resources
+        return twin
+
+    def _check_new(self, kind: str) -> None:
+        check_kind(kind)
+        if kind in self.handlers:
+            raise ConfigurationError(
+                f"handler {kind} is defined twice in service {self.name}: give one of them another kind"
+            )
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name} {self.version}: {', '.join(self.handlers) or 'no handlers'}>"
+
+
+def _names_of_caller() -> Mapping[str, Any]:
+    """The local names where a decorator is used: types defined in a function are found there."""
+    return dict(sys._getframe(2).f_locals)  # noqa: SLF001 - the documented way

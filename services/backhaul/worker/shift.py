@@ -1,0 +1,173 @@
+"""A shift: all the parts of one worker at work, put together."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from datetime import timedelta
+from typing import Any
+
+from backhaul.core.clock import Clock
+from backhaul.core.ports.broker import Broker
+from backhaul.worker.attempt import Attempt, StopCause
+from backhaul.worker.attempts import Attempts
+from backhaul.worker.beats import Beats
+from backhaul.worker.claims import Claims
+from backhaul.worker.credit import Credit
+from backhaul.worker.exclusive import ExclusiveWatch
+from backhaul.worker.execution import Duty, Execution
+from backhaul.worker.handler import Handler
+from backhaul.worker.mailbox import Answer, Mailbox, reply_queue
+from backhaul.worker.reporter import Reporter
+from backhaul.worker.service import Service
+from backhaul.worker.slots import Slots
+from backhaul.worker.submissions import Submissions
+from backhaul.worker.threads import Threads
+from backhaul.worker.timers import Timers
+from backhaul.worker.token import Token, TokenStream
+from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
+from backhaul_contracts.claims import ClaimAnswer, Grant
+from backhaul_contracts.reports import Ruling
+
+_CAUSES = {StopReason.CANCELLED: StopCause.CANCELLED, StopReason.REPLACED: StopCause.REPLACED}
+
+
+class Shift:
+    """One run of a worker. Its `loops` run in the task group `runs`, beside the attempts."""
+
+    def __init__(
+        self,
+        service: Service,
+        resources: Mapping[type, Any],
+        broker: Broker,
+        runs: asyncio.TaskGroup,
+        leave: asyncio.Event,
+        *,
+        worker_id: str,
+        heartbeat: timedelta,
+        max_result: int,
+        clock: Clock,
+    ) -> None:
+        self.service = service
+        self.worker_id = worker_id
+        self.leave = leave
+        """Set when the worker is to end."""
+        self.timers = timers = Timers(clock)
+        self.slots = Slots(service.slots, service.handlers.values())
+        self.reporter = Reporter(broker, timers, worker_id, on_over=self._over)
+        self.submissions = Submissions(broker, timers, reply_queue(worker_id))
+        self.mailbox = Mailbox(
+            broker,
+            worker_id,
+            on_answer=self._answered,
+            on_stop=self._stop,
+            on_submitted=self.submissions.answered,
+        )
+        self.threads = Threads(service.name, service.slots)
+        execution = Execution(
+            {kind: _duty(handler, resources) for kind, handler in service.handlers.items()},
+            self.threads,
+            self.submissions,
+            clock=clock,
+            max_result=max_result,
+        )
+        self.attempts = Attempts(execution, self.reporter, self.slots, timers, runs, on_free=self._slot_freed)
+        self.credit = Credit(self.slots)
+        self.beats = Beats(broker, timers, heartbeat, self._describe)
+        self.claims = Claims(
+            broker, timers, self.slots, self.reporter, worker_id, beat=lambda: self.beats.number, on_grant=self._start
+        )
+        self.exclusive = ExclusiveWatch(self.beats, timers, heartbeat, lambda: self.attempts.running, self._let_go)
+        self.streams = self._streams()
+        self.claims.watch(self.streams)
+        self.credit.watch(self.streams)
+        self._heartbeat = heartbeat
+        self._broker = broker
+        self._back = asyncio.Event()
+        broker.on_reconnect(self._reconnected)
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """What must run for as long as the shift lasts; beats come only when there is a mailbox for their answers."""
+        return [self.timers.run(), self.reporter.run(), self.claims.run(), self.credit.run()]
+
+    async def consume(self) -> None:
+        """Let tokens come; their queues must exist. Raises `BrokerUnavailable`; then it can be called again."""
+        for stream in self.streams:
+            await stream.consume(self._broker)
+
+    async def pause(self, length: timedelta) -> None:
+        """Until the broker is back, or `length` is over."""
+        self._back.clear()
+        await self.timers.within(length, self._back.wait())
+
+    def _streams(self) -> list[TokenStream]:
+        queues = dict.fromkeys(handler.queue for handler in self.service.handlers.values())
+        return [
+            TokenStream(
+                queue,
+                [kind for kind in self.slots.kinds.values() if kind.handler.queue == queue],
+                self.slots,
+                on_token=self.claims.wake,
+                on_unbalanced=self.credit.check,
+            )
+            for queue in queues
+        ]
+
+    def _describe(self, number: int, announce: bool) -> Beat:
+        self.attempts.settle_tokens(self._heartbeat)
+        return Beat(
+            worker_id=self.worker_id,
+            number=number,
+            service=self.service.name,
+            version=self.service.version,
+            slots=self.slots.total,
+            running=self.slots.running,
+            state="draining" if self.leave.is_set() else "ready",
+            held=self.attempts.held(),
+            claims=self.claims.pending,
+            announcement=self.service.announcement() if announce else None,
+        )
+
+    def _start(self, grant: Grant, token: Token | None, claimed_at: float) -> None:
+        self.attempts.start(grant, token, claimed_at)
+        if self.service.has_exclusive:
+            self.exclusive.renew()
+
+    def _slot_freed(self) -> None:
+        self.credit.check()
+        self.claims.slot_freed()
+
+    def _answered(self, answer: Answer) -> None:
+        if isinstance(answer, ClaimAnswer):
+            self.claims.answer(answer)
+        elif isinstance(answer, BeatAnswer):
+            self._beat_answered(answer)
+        else:
+            self.reporter.answered(answer)
+
+    def _beat_answered(self, answer: BeatAnswer) -> None:
+        self.beats.answered(answer)
+        for stop in answer.stop:
+            self._stop(stop)
+        if self.service.has_exclusive:
+            self.exclusive.renew()
+        if answer.drain:
+            self.leave.set()
+
+    def _stop(self, stop: Stop) -> None:
+        self.attempts.stop(stop.task_id, stop.attempt, _CAUSES[stop.reason])
+
+    def _let_go(self, attempt: Attempt) -> None:
+        self.attempts.stop(*attempt.key, StopCause.LEAVING)
+
+    def _over(self, key: tuple[str, int], ruling: Ruling) -> None:
+        self.attempts.over(key, ruling)
+
+    def _reconnected(self) -> None:
+        self._back.set()
+        self.beats.beat_now()
+        self.claims.reconnected()
+        self.reporter.reconnected()
+
+
+def _duty(handler: Handler, resources: Mapping[type, Any]) -> Duty:
+    signature = handler.resolved()
+    return Duty(handler, signature, {name: resources[wanted] for name, wanted in signature.resources.items()})

@@ -1,0 +1,144 @@
+"""Tokens: invitations to claim, held as unsettled deliveries of one queue."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from backhaul.core import topology
+from backhaul.core.ports.broker import Broker, Delivery, Subscription
+from backhaul.worker.slots import KindSlots, Slots
+
+
+@dataclass(slots=True, eq=False)
+class Token:
+    """`generation`: settling it lets another one come only if the consumer was not resized since it came."""
+
+    delivery: Delivery
+    stream: "TokenStream"
+    generation: int
+
+
+class TokenStream:
+    """The tokens of one queue. A token that waits has a slot reserved for it; one for which there is none is surplus.
+
+    `open` counts the tokens that can still come. As long as settling one lets the next come in step with its slot, the
+    consumer is left alone; `unbalanced` says that it is to be resized.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        kinds: Sequence[KindSlots],
+        slots: Slots,
+        *,
+        on_token: Callable[[], None],
+        on_unbalanced: Callable[[], None],
+    ) -> None:
+        self.queue = queue
+        self.waiting: deque[Token] = deque()
+        self.claimed = 0
+        """How many slots are reserved for open claims on this queue."""
+        self._kinds = kinds
+        self._slots = slots
+        self._on_token = on_token
+        self._on_unbalanced = on_unbalanced
+        self._subscription: Subscription | None = None
+        self._closed = False
+        self._generation = 0
+        self._credit = 0
+        self._open = 0
+        self._surplus: list[Token] = []
+        self._aged: list[Token] = []
+
+    @property
+    def shut(self) -> bool:
+        """Whether no token comes at all until it is resized."""
+        return self._credit == 0
+
+    @property
+    def unbalanced(self) -> bool:
+        return self._subscription is not None and bool(self._surplus or self._aged or self._open < self.room())
+
+    def room(self) -> int:
+        """How many more tokens there are slots for."""
+        room = self._slots.free
+        if all(kind.handler.slots is not None for kind in self._kinds):
+            startable = sum((kind.handler.slots or 0) - kind.running for kind in self._kinds)
+            room = min(room, startable - len(self.waiting) - self.claimed)
+        return max(0, room)
+
+    async def consume(self, broker: Broker) -> None:
+        """Begin. The queue must exist. Raises what the broker raises."""
+        self._open = self._credit = self.room()
+        queue = topology.task_queue(self.queue)
+        self._subscription = await broker.consume(queue, self._arrived, credit=self._credit, on_lost=self._lost)
+
+    async def resize(self) -> None:
+        """Let as many tokens come as there are slots for; then settle what had to wait for that."""
+        if self._subscription is None or self._closed:
+            return
+        aged, self._aged = self._aged, []
+        surplus, self._surplus = self._surplus, []
+        await self._subscription.resize(self._measure)
+        for token in aged:
+            token.delivery.ack()
+        for token in surplus:
+            token.delivery.requeue()
+
+    async def close(self) -> None:
+        """No more tokens; those that no claim was made for go back."""
+        self._closed = True
+        if self._subscription is not None:
+            await self._subscription.cancel()
+        for token in self.waiting:
+            self._slots.unreserve()
+            token.delivery.requeue()
+        for token in self._surplus:
+            token.delivery.requeue()
+        for token in self._aged:
+            token.delivery.ack()
+        self.waiting.clear()
+        self._surplus.clear()
+        self._aged.clear()
+
+    def settle(self, token: Token) -> None:
+        """The token has done its work, and its slot is free."""
+        token.delivery.ack()
+        if token.generation == self._generation:
+            self._open += 1
+
+    def settle_early(self, token: Token) -> None:
+        """Its slot stays taken: it may be settled only when that lets no other token come."""
+        if token.generation != self._generation or self._closed:
+            token.delivery.ack()
+        else:
+            self._aged.append(token)
+            self._on_unbalanced()
+
+    def _measure(self) -> int:
+        self._generation += 1
+        self._open = self._credit = self.room()
+        return self._open
+
+    def _arrived(self, delivery: Delivery) -> None:
+        self._open -= 1
+        token = Token(delivery, self, self._generation)
+        if self._closed:
+            delivery.requeue()
+        elif self._slots.free:
+            self._slots.reserve()
+            self.waiting.append(token)
+            self._on_token()
+        else:
+            self._surplus.append(token)
+            self._on_unbalanced()
+
+    def _lost(self) -> None:
+        """Everything held is void, the broker delivers it again; it goes on with the last credit."""
+        self._generation += 1
+        self._open = self._credit
+        self._slots.unreserve(len(self.waiting))
+        self.waiting.clear()
+        self._surplus.clear()
+        self._aged.clear()
+        self._on_unbalanced()
