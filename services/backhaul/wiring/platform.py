@@ -75,7 +75,7 @@ def build_workers(services: Sequence["Service"], broker: Broker, *, settings: Se
 
     return [
         Worker(
-            [service],
+            service,
             broker,
             heartbeat=settings.heartbeat,
             max_result=settings.max_result,
