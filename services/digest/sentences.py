@@ -17,15 +17,16 @@ ROMANCE = "mme mlle sr sra srta ud uds núm pág sig dott"
 SLAVIC = "т.е т.к ул см рис np tzn mgr"
 ABBREVIATIONS = frozenset(f"{ENGLISH} {GERMAN} {ROMANCE} {SLAVIC}".split())
 
-CLOSING = r"""["'”’“»«›‹)\]」』）]*"""
+CLOSING = r"""["'”’“»«›‹)\]」』）]*+"""
 # Chinese and Japanese put no space after a full stop; elsewhere a dot without one stands inside a word.
-BOUNDARY = re.compile(rf"(?<!\s)(?:[.!?…؟۔।]+{CLOSING}(?=\s)|[。！？]+{CLOSING})")
+BOUNDARY = re.compile(rf"(?<![\s.!?…؟۔।])(?:[.!?…؟۔।]++{CLOSING}(?=\s)|[。！？]++{CLOSING})")
 ENDING = re.compile(rf"[.!?…؟۔।。！？]{CLOSING}$")
 
 # Without "code", the rule for indented code: novels indent their paragraphs. `is_code` tells them apart.
 MARKDOWN = MarkdownIt("commonmark").enable("table").disable("code")
 NEWLINE = re.compile(r"\r\n?|\n")
 VISIBLE = {"text", "code_inline", "softbreak", "hardbreak"}
+LONGEST_WORD = 40
 SYMBOLS = set("(){}[]<>=_/\\#$&|*+`~@^")
 
 
@@ -57,7 +58,8 @@ def cut(passage: str) -> Iterator[str]:
     """The pieces of a paragraph between the ends of its sentences."""
     start = 0
     for mark in BOUNDARY.finditer(passage):
-        if is_end(passage[start : mark.start()], mark.group(), passage[mark.end() :].lstrip()[:1]):
+        before = passage[max(start, mark.start() - LONGEST_WORD) : mark.start()]
+        if is_end(before, mark.group(), passage[mark.end() : mark.end() + 2].strip()):
             yield passage[start : mark.end()].strip()
             start = mark.end()
     yield passage[start:].strip()
@@ -65,7 +67,7 @@ def cut(passage: str) -> Iterator[str]:
 
 def is_end(before: str, mark: str, after: str) -> bool:
     """Whether a mark ends a sentence, and not an abbreviation, an initial or an ordinal ("am 3. Mai")."""
-    if after.islower():
+    if after[:1].islower():
         return False
     if mark != ".":
         return True

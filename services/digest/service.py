@@ -14,6 +14,7 @@ from digest.embedder import Embedder, Vectors, open_e5
 from digest.sentences import split
 
 BATCH = 16  # sentences a step: a third of a second on two cores, which is how soon a cancellation counts
+MAX_SENTENCES = 20_000  # some minutes of work on two cores
 
 service = Service("digest", version="1.0.0", slots=4)
 
@@ -60,9 +61,7 @@ async def model() -> AsyncIterator[Embedder]:
 async def summarise(document: Document, ctx: Context, embedder: Embedder) -> Summary:
     """Chooses sentences of the document, streams them as text and returns them with their scores."""
     lap = stopwatch()
-    sentences = await asyncio.to_thread(split, document.text)
-    if not sentences:
-        raise Fail("rejected_input", "The text has no sentences; headings, lists of words, tables and code are none.")
+    sentences = await parts(document)
     splitting = lap()
     vectors = await embed(sentences, embedder, ctx)
     title = (await embedder.embed([document.title]))[0] if document.title else None
@@ -74,6 +73,16 @@ async def summarise(document: Document, ctx: Context, embedder: Embedder) -> Sum
     for sentence in chosen:
         await ctx.output(f"{sentence.text}\n")
     return Summary(sentences=chosen, total=len(sentences), model=embedder.model, timings=timings)
+
+
+async def parts(document: Document) -> list[str]:
+    """The sentences to choose from. They are found in a thread, since a long text takes a moment."""
+    sentences = await asyncio.to_thread(split, document.text)
+    if not sentences:
+        raise Fail("rejected_input", "The text has no sentences: headings, tables, code and bare words are none.")
+    if len(sentences) > MAX_SENTENCES:
+        raise Fail("rejected_input", f"The text has {len(sentences)} sentences; at most {MAX_SENTENCES} are read.")
+    return sentences
 
 
 async def embed(sentences: Sequence[str], embedder: Embedder, ctx: Context) -> Vectors:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from html import unescape
 from typing import Literal
 from urllib.parse import urldefrag, urljoin
 
@@ -11,57 +11,65 @@ from markdown_it import MarkdownIt
 Format = Literal["markdown", "html"]
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
-ADDRESSES = {"a": "href", "area": "href", "link": "href", "img": "src", "script": "src", "iframe": "src"}
-VERBATIM = {"a", "code", "pre", "script", "style"}
-BARE = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]']")
+
+# Strangers' pages, well formed or not, are read in time linear in their length: no tag reaches over a "<", and
+# nothing backtracks. So a tag is overlooked that holds a bare "<" in an attribute.
+ATTRIBUTES = r"""(?: [^<>"']++ | "[^"<]*+" | '[^'<]*+' )*+"""
+TOKEN = re.compile(
+    rf"""
+      <!-- .*? (?: --> | \Z )
+    | < (?P<raw> script | style ) (?P<raw_attributes> \b {ATTRIBUTES} ) > .*? (?: </ (?P=raw) | \Z )
+    | < (?P<end> /? ) (?P<tag> [a-z][a-z0-9]*+ ) (?P<attributes> {ATTRIBUTES} ) >
+    | (?P<text> [^<]++ )
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+)))?""")
+BARE = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)\]']")
+QUIET = ("a", "code", "pre")
 
 
-def extract(document: str, form: Format, base: str | None = None) -> list[str]:
+def extract(document: str, form: Format, base: str = "") -> list[str]:
     """The web addresses a document links to, each once, in its order, without `#fragment`.
 
     Relative links count from `base`, or from the document's own `<base>`; without either they are left out.
+    Bare addresses in the text count as links, except in code.
     """
-    page = Page(base or "")
-    page.feed(MARKDOWN.render(document) if form == "markdown" else document)
-    page.close()
-    return list(dict.fromkeys(page.addresses()))
+    html = MARKDOWN.render(document) if form == "markdown" else document
+    return list(
+        dict.fromkeys(address for address in addresses(html, base) if address.startswith(("http://", "https://")))
+    )
 
 
-class Page(HTMLParser):
-    """Collects what a page links to. Bare addresses in its text count, those in code do not."""
-
-    def __init__(self, base: str) -> None:
-        super().__init__()
-        self._base = base
-        self._links: list[str] = []
-        self._verbatim = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._verbatim += tag in VERBATIM
+def addresses(html: str, base: str) -> Iterator[str]:
+    """What a page links to, resolved, of whatever scheme."""
+    quiet = 0
+    for token in TOKEN.finditer(html):
+        tag = (token["tag"] or "").lower()
+        if tag in QUIET:
+            quiet = max(0, quiet + (-1 if token["end"] else 1))
+        links = targets(token["attributes"] or token["raw_attributes"] or "")
         if tag == "base":
-            self._base = urljoin(self._base, dict(attrs).get("href") or "")
-        elif link := dict(attrs).get(ADDRESSES.get(tag, "")):
-            self._links.append(link.strip())
+            base = resolved(base, "".join(links))
+        else:
+            yield from (resolved(base, link) for link in links)
+        if token["text"] and not quiet:
+            yield from BARE.findall(unescape(token["text"]))
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
 
-    def handle_endtag(self, tag: str) -> None:
-        self._verbatim = max(0, self._verbatim - (tag in VERBATIM))
+def targets(attributes: str) -> list[str]:
+    """The values of `href` and `src`."""
+    return [
+        double or single or bare
+        for name, double, single, bare in ATTRIBUTE.findall(attributes)
+        if name.lower() in ("href", "src")
+    ]
 
-    def handle_data(self, data: str) -> None:
-        if not self._verbatim:
-            self._links += BARE.findall(data)
 
-    def addresses(self) -> Iterator[str]:
-        for link in self._links:
-            address = self._resolved(link)
-            if address.startswith(("http://", "https://")):
-                yield address
-
-    def _resolved(self, link: str) -> str:
-        try:
-            return urldefrag(urljoin(self._base, link)).url
-        except ValueError:  # such as "http://[": no address, which the visit will find
-            return link
+def resolved(base: str, link: str) -> str:
+    """The address that a link means, without its fragment."""
+    link = unescape(link).strip()
+    try:
+        return urldefrag(urljoin(base, link)).url
+    except ValueError:  # such as "http://[": no address, which the visit will find
+        return link

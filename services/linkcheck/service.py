@@ -82,7 +82,7 @@ async def check(links: Links, ctx: Context, visitor: Visitor) -> Findings:
 
 async def addresses(links: Links) -> list[str]:
     """The addresses that are meant, each once."""
-    urls = links.urls or await asyncio.to_thread(extract, links.document, links.format, links.base)
+    urls = links.urls or await asyncio.to_thread(extract, links.document, links.format, links.base or "")
     if len(urls) > MAX_LINKS:
         raise Fail(
             "rejected_input",
