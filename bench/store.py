@@ -135,7 +135,7 @@ def main() -> None:
 
 
 def measure(url: str, options: argparse.Namespace) -> None:
-    pass  # upgrade(url)
+    upgrade(url)
     asyncio.run(run(url, options))
 
 

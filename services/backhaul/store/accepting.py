@@ -8,8 +8,9 @@ and asks again, stands for itself.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Text, select, true
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Text, select, true
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from backhaul.core import transitions
 from backhaul.core.clock import to_ms
@@ -19,9 +20,10 @@ from backhaul.core.record import Draft, Snapshot
 from backhaul.core.transitions import Change
 from backhaul.store import journal, metadata
 from backhaul.store.records import read_snapshot, rounded, snapshot_columns
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import states, tasks
 from backhaul.store.times import length_ms, milliseconds
+from backhaul.store.together import Together
 
 _Name = tuple[str, str, str]
 """What only one task may have: tenant and key, else its id."""
@@ -30,7 +32,8 @@ _Standing = tuple[Snapshot, str | None]
 
 _ROUNDS = 5
 
-_tasks = recordset(
+_tasks = Recordset(
+    "tasks",
     id=Text,
     tenant=Text,
     kind=Text,
@@ -50,7 +53,8 @@ _tasks = recordset(
     metadata=Text,
     input=Text,
 )
-_states = recordset(
+_states = Recordset(
+    "states",
     task_id=Text,
     tenant=Text,
     kind=Text,
@@ -62,20 +66,33 @@ _states = recordset(
     not_before=BigInteger,
     expires_at=BigInteger,
 )
-_names = recordset(tenant=Text, key=Text, id=Text)
+_names = Recordset("names", tenant=Text, key=Text, id=Text)
+
+
+def _insert_states(new: ColumnElement[bool]) -> ReturningInsert[str]:
+    """A state for each task that is `new`."""
+    given = select(_states.table).where(new)
+    return insert(states).from_select(_states.names, given).on_conflict_do_nothing().returning(states.c.task_id)
+
 
 _INSERT_TASKS = (
     insert(tasks)
-    .from_select(_tasks.c.keys(), select(_tasks).where(true()))  # SQLite reads ON CONFLICT only behind a WHERE
+    .from_select(_tasks.names, select(_tasks.table).where(true()))  # SQLite reads ON CONFLICT only behind a WHERE
     .on_conflict_do_nothing()
-    .returning(tasks.c.id)
 )
-_INSERT_STATES = insert(states).from_select(_states.c.keys(), select(_states))
+_new = _INSERT_TASKS.returning(tasks.c.id).cte("new")
+_INSERT = Together(
+    _INSERT_TASKS,
+    last=_insert_states(_states.c.task_id.in_(select(tasks.c.id))),
+    joined=_insert_states(_states.c.task_id.in_(select(_new.c.id))),
+)
+"""Answers the ids of the tasks that are new."""
+
 _SNAPSHOTS = select(*snapshot_columns(), tasks.c.fingerprint).join_from(
     tasks, states, tasks.c.id == states.c.task_id
 )
-_BY_KEY = _SNAPSHOTS.join(_names, (tasks.c.tenant == _names.c.tenant) & (tasks.c.key == _names.c.key))
-_BY_ID = _SNAPSHOTS.join(_names, tasks.c.id == _names.c.id)
+_BY_KEY = _SNAPSHOTS.join(_names.table, (tasks.c.tenant == _names.c.tenant) & (tasks.c.key == _names.c.key))
+_BY_ID = _SNAPSHOTS.join(_names.table, tasks.c.id == _names.c.id)
 
 
 def accept(connection: Connection, drafts: Sequence[Draft]) -> tuple[list[Admission], Dispatch]:
@@ -113,11 +130,11 @@ def _admission(draft: Draft, standing: _Standing) -> Admission:
 
 
 def _insert(connection: Connection, drafts: Sequence[Draft]) -> list[Change]:
-    inserted = set(connection.scalars(_INSERT_TASKS, rows(map(_task_row, drafts))))
-    changes = [transitions.accept(draft) for draft in drafts if draft.record.id in inserted]
-    if changes:
-        connection.execute(_INSERT_STATES, rows(map(_state_row, changes)))
-        metadata.add(connection, [change.record for change in changes])
+    changes = [transitions.accept(draft) for draft in drafts]
+    made = _INSERT.execute(connection, _tasks.rows(map(_task_row, drafts)), _states.rows(map(_state_row, changes)))
+    new = set(made.scalars())
+    changes = [change for change in changes if change.record.id in new]
+    metadata.add(connection, [change.record for change in changes])
     return changes
 
 
@@ -135,7 +152,7 @@ def _found(connection: Connection, drafts: Sequence[Draft]) -> dict[_Name, _Stan
     keyed = [draft for draft in drafts if draft.record.key is not None]
     for statement, wanted in ((_BY_KEY, keyed), (_BY_ID, [draft for draft in drafts if draft.record.key is None])):
         if wanted:
-            for row in connection.execute(statement, rows(map(_name_row, wanted))):
+            for row in connection.execute(statement, _names.rows(map(_name_row, wanted))):
                 snapshot = read_snapshot(row)
                 found[_name(Draft(snapshot.record, snapshot.input, None))] = (snapshot, row[-1])
     return found

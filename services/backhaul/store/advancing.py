@@ -11,10 +11,9 @@ from backhaul.core.commands import Command, Lose
 from backhaul.core.ports.store import Dispatch
 from backhaul.core.record import Record
 from backhaul.core.transitions import Change, Refusal, Rules
-from backhaul.store import journal
-from backhaul.store.changing import locked, save, wanted
-from backhaul.store.records import read_record, record_columns
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.changing import locked, write
+from backhaul.store.records import TASK_IDS, read_record, record_columns
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import tasks, workers
 from backhaul.store.functions import store_now
 from backhaul_contracts.ids import TaskId
@@ -23,11 +22,11 @@ from backhaul_contracts.reports import Ruling
 _states = locked()
 _LOCK = select(*record_columns(_states), store_now()).join_from(_states, tasks, tasks.c.id == _states.c.task_id)
 
-_worker_ids = recordset(id=Text)
+_worker_ids = Recordset("workers", id=Text)
 # Shared with other losses; a beat waits for it, so that it can never answer for a lease that is being taken away.
 _LEASES = (
     select(workers.c.id, workers.c.lease_until)
-    .join(_worker_ids, workers.c.id == _worker_ids.c.id)
+    .join(_worker_ids.table, workers.c.id == _worker_ids.c.id)
     .order_by(workers.c.id)
     .with_for_update(of=workers, read=True)
 )
@@ -37,7 +36,7 @@ def advance(
     connection: Connection, commands: Sequence[Command], rules: Rules
 ) -> tuple[list[Change | Refusal], Dispatch]:
     """See `Store.advance`."""
-    found = connection.execute(_LOCK, wanted({command.task_id for command in commands})).all()
+    found = connection.execute(_LOCK, TASK_IDS.values({command.task_id for command in commands})).all()
     now_ms = max((row[-1] for row in found), default=0)
     now = from_ms(now_ms)
     records = {record.id: record for record in map(read_record, found)}
@@ -51,8 +50,7 @@ def advance(
         if isinstance(verdict, Change):
             changes.append(verdict)
             records[verdict.record.id] = verdict.record
-    save(connection, changes)
-    return verdicts, journal.write(connection, changes)
+    return verdicts, write(connection, changes)
 
 
 def _refuse(record: Record | None, command: Command, alive: Set[str]) -> Refusal | None:
@@ -75,5 +73,5 @@ def _alive(
     } - {None}
     if not suspects:
         return set()
-    found = connection.execute(_LEASES, rows({"id": worker_id} for worker_id in suspects))
+    found = connection.execute(_LEASES, _worker_ids.values(suspects))
     return {worker_id for worker_id, lease_until in found if lease_until > now_ms}

@@ -1,18 +1,22 @@
-"""Changing: the rows of tasks are locked and read, and written back after their transitions."""
+"""Changing: the rows of tasks are locked, and written back after their transitions with what follows from them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Subquery, Text, func, select, update
 
+from backhaul.core.ports.store import Dispatch
 from backhaul.core.record import Record
 from backhaul.core.transitions import Change
-from backhaul.store.recordset import recordset, rows
+from backhaul.store import journal
+from backhaul.store.records import TASK_IDS
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import states
 from backhaul.store.times import milliseconds
+from backhaul.store.together import Together
 
-_wanted = recordset(task_id=Text)
-_given = recordset(
+_states = Recordset(
+    "states",
     task_id=Text,
     status=Text,
     attempt=Integer,
@@ -42,17 +46,18 @@ _PAYLOADS = ("checkpoint", "result")
 
 _UPDATE = (
     update(states)
-    .where(states.c.task_id == _given.c.task_id)
-    .values({name: column for name, column in _given.c.items() if name not in ("task_id", *_PAYLOADS)})
-    .values({name: func.coalesce(_given.c[name], states.c[name]) for name in _PAYLOADS})
+    .where(states.c.task_id == _states.c.task_id)
+    .values({name: _states.c[name] for name in _states.names if name not in ("task_id", *_PAYLOADS)})
+    .values({name: func.coalesce(_states.c[name], states.c[name]) for name in _PAYLOADS})
 )
+_WRITE = Together(_UPDATE, journal.LOG, last=journal.OWE)
 
 
 def locked(*conditions: ColumnElement[bool], skip_locked: bool = False) -> Subquery:
-    """The states of the tasks whose ids are handed in (`wanted`), locked one by one in the order of their ids."""
+    """The states of the tasks `TASK_IDS`, locked one by one in the order of their ids."""
     return (
         select(states)
-        .join(_wanted, states.c.task_id == _wanted.c.task_id)
+        .join(TASK_IDS.table, states.c.task_id == TASK_IDS.c.task_id)
         .where(*conditions)
         .order_by(states.c.task_id)
         .with_for_update(of=states, skip_locked=skip_locked)
@@ -60,26 +65,24 @@ def locked(*conditions: ColumnElement[bool], skip_locked: bool = False) -> Subqu
     )
 
 
-def wanted(task_ids: Iterable[str]) -> dict[str, str]:
-    """The parameters of a statement over `locked`, or over any recordset of task ids."""
-    return rows({"task_id": task_id} for task_id in task_ids)
+def write(connection: Connection, changes: Sequence[Change]) -> Dispatch:
+    """Write what the changes, in their order, have made of their tasks, which this transaction has locked."""
+    dispatch = journal.dispatch(changes)
+    if not changes:
+        return dispatch
+    parameters = _states.rows(_last(changes)), journal.logged(dispatch), journal.owed(dispatch)
+    return journal.under(_WRITE.execute(connection, *parameters).scalar(), dispatch)
 
 
-def save(connection: Connection, changes: Sequence[Change]) -> None:
-    """Write what the changes, in their order, have made of their tasks. This transaction must hold the locks."""
+def _last(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """The states after all changes; a payload that none of them sets is NULL, and stays as it is."""
     records = {change.record.id: change.record for change in changes}
     checkpoints = {change.record.id: change.checkpoint for change in changes if change.checkpoint is not None}
     results = {change.record.id: change.result for change in changes if change.result is not None}
-    if not records:
-        return
-    written = [_row(record) for record in records.values()]
-    for row in written:
-        row["checkpoint"] = checkpoints.get(row["task_id"])
-        row["result"] = results.get(row["task_id"])
-    connection.execute(_UPDATE, rows(written))
+    return [_row(record, checkpoints.get(record.id), results.get(record.id)) for record in records.values()]
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record, checkpoint: str | None, result: str | None) -> dict[str, Any]:
     return {
         "task_id": record.id,
         "status": record.status,
@@ -103,4 +106,6 @@ def _row(record: Record) -> dict[str, Any]:
         "cancel_outcome": record.cancel_outcome,
         "progress": record.progress,
         "error": record.error,
+        "checkpoint": checkpoint,
+        "result": result,
     }

@@ -16,29 +16,33 @@ from backhaul.core.clock import from_ms
 from backhaul.core.ports.store import Dispatch, Granted
 from backhaul.core.record import Snapshot
 from backhaul.core.transitions import Change, Lease
-from backhaul.store import journal, leases
+from backhaul.store import leases
 from backhaul.store.assignment import Shelf, Waiting, assign, demand
-from backhaul.store.changing import locked, save, wanted
+from backhaul.store.changing import locked, write
 from backhaul.store.functions import claim_turn, store_now
-from backhaul.store.records import read_snapshot, snapshot_columns
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.records import TASK_IDS, read_snapshot, snapshot_columns
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import IS_HELD, IS_QUEUED, queues, states, tasks
+from backhaul.store.together import Together
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
 
 _TOKEN_BYTES = 16
 
-_queues = recordset(name=Text)
-_TURNS = select(
-    _queues.c.name,
-    claim_turn(_queues.c.name),
-    select(queues.c.paused).where(queues.c.name == _queues.c.name).scalar_subquery(),
+_queues = Recordset("queues", name=Text)
+_TURNS = Together(
+    leases.EXTEND,
+    last=select(
+        _queues.c.name,
+        claim_turn(_queues.c.name),
+        select(queues.c.paused).where(queues.c.name == _queues.c.name).scalar_subquery(),
+    ),
 )
 
-_claims = recordset(claim_id=Text, worker_id=Text)
+_claims = Recordset("claims", claim_id=Text, worker_id=Text)
 _GRANTED = (
     select(*snapshot_columns())
-    .join_from(_claims, states, (states.c.claim_id == _claims.c.claim_id) & (states.c.worker_id == _claims.c.worker_id))
+    .join_from(_claims.table, states, (states.c.claim_id == _claims.c.claim_id) & (states.c.worker_id == _claims.c.worker_id))
     .join(tasks, tasks.c.id == states.c.task_id)
     .where(IS_HELD)
 )
@@ -65,14 +69,13 @@ def claim(
 ) -> tuple[list[Granted], Dispatch]:
     """See `Store.claim`. A claim that stands twice among `claims` gets the same grants twice."""
     once = list({claim.claim_id: claim for claim in claims}.values())
-    paused = _take_turns(connection, {claim.queue for claim in once})
-    leases.extend(connection, {claim.worker_id for claim in once}, lease)
+    paused = _begin(connection, once, lease)
     granted = _granted_before(connection, [claim for claim in once if claim.repeat])
     open_ = [claim for claim in once if claim.claim_id not in granted and claim.queue not in paused]
     changes, new = _grant(connection, open_)
     granted |= new
     answers = [_answer(claim, granted.get(claim.claim_id, ()), paused) for claim in claims]
-    return answers, journal.write(connection, changes)
+    return answers, write(connection, changes)
 
 
 def _answer(claim: Claim, snapshots: Sequence[Snapshot], paused: Iterable[str]) -> Granted:
@@ -81,16 +84,17 @@ def _answer(claim: Claim, snapshots: Sequence[Snapshot], paused: Iterable[str]) 
     return Granted(claim.claim_id, Verdict.PAUSED if claim.queue in paused else Verdict.EMPTY)
 
 
-def _take_turns(connection: Connection, names: Iterable[str]) -> set[str]:
-    """Returns when it is this transaction's turn on all these queues; says which of them are paused."""
-    found = connection.execute(_TURNS, rows({"name": name} for name in sorted(names)))
-    return {name for name, _, paused in found if paused}
+def _begin(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> set[str]:
+    """Extend the workers' leases, and wait until it is our turn on all the queues. Those that are paused."""
+    extended = leases.extended({claim.worker_id for claim in claims}, lease)
+    names = _queues.values(sorted({claim.queue for claim in claims}))
+    return {row[0] for row in _TURNS.execute(connection, extended, names) if row[-1]}
 
 
 def _granted_before(connection: Connection, claims: Sequence[Claim]) -> dict[str, list[Snapshot]]:
     granted: dict[str, list[Snapshot]] = {}
     if claims:
-        given = rows({"claim_id": claim.claim_id, "worker_id": claim.worker_id} for claim in claims)
+        given = _claims.rows({"claim_id": claim.claim_id, "worker_id": claim.worker_id} for claim in claims)
         for snapshot in map(read_snapshot, connection.execute(_GRANTED, given)):
             granted.setdefault(str(snapshot.record.claim_id), []).append(snapshot)
     for snapshots in granted.values():
@@ -112,7 +116,6 @@ def _grant(
                 changes.append(change)
                 started = Snapshot(change.record, snapshot.input, snapshot.result, snapshot.checkpoint)
                 granted.setdefault(claim.claim_id, []).append(started)
-    save(connection, changes)
     return changes, granted
 
 
@@ -130,7 +133,7 @@ def _lock(connection: Connection, task_ids: Sequence[TaskId]) -> dict[TaskId, tu
     """Those that can be had, each with the time."""
     if not task_ids:
         return {}
-    found = connection.execute(_LOCK, wanted(task_ids))
+    found = connection.execute(_LOCK, TASK_IDS.values(task_ids))
     return {TaskId(row[0]): (read_snapshot(row), row[-1]) for row in found}
 
 

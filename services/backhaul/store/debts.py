@@ -13,7 +13,7 @@ from backhaul.core.record import Event
 from backhaul.store.functions import store_now
 from backhaul.store.reading import snapshots
 from backhaul.store.records import EVENT_COLUMNS, read_event
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import events, outbox
 from backhaul.store.times import length_ms
 from backhaul_contracts import codec
@@ -31,7 +31,7 @@ _OWED = (
     .with_for_update(skip_locked=True)
 )
 
-_ids = recordset(id=BigInteger)
+_ids = Recordset("outbox_ids", id=BigInteger)
 _CLAIM = (
     update(outbox)
     .values(claimed_until=store_now() + length_ms(_TO_PUBLISH))
@@ -39,9 +39,9 @@ _CLAIM = (
 )
 _SETTLE = delete(outbox).where(outbox.c.id.in_(select(_ids.c.id)))
 
-_seqs = recordset(task_id=Text, seq=BigInteger)
+_seqs = Recordset("seqs", task_id=Text, seq=BigInteger)
 _EVENTS = select(*EVENT_COLUMNS).join_from(
-    _seqs, events, (events.c.task_id == _seqs.c.task_id) & (events.c.seq == _seqs.c.seq)
+    _seqs.table, events, (events.c.task_id == _seqs.c.task_id) & (events.c.seq == _seqs.c.seq)
 )
 
 
@@ -50,7 +50,7 @@ def owed(connection: Connection, age: timedelta, limit: int) -> list[Dispatch]:
     found = connection.execute(_OWED, {"age_ms": length_ms(age), "most": limit}).all()
     if not found:
         return []
-    connection.execute(_CLAIM, rows({"id": outbox_id} for outbox_id, _ in found))
+    connection.execute(_CLAIM, _ids.values(outbox_id for outbox_id, _ in found))
     payloads = {str(outbox_id): codec.loads(payload) for outbox_id, payload in found}
     happenings = _happenings(connection, [pair for payload in payloads.values() for pair in payload["events"]])
     return [
@@ -65,7 +65,7 @@ def owed(connection: Connection, age: timedelta, limit: int) -> list[Dispatch]:
 
 def settle(connection: Connection, outbox_ids: Sequence[str]) -> None:
     """See `Store.settle`."""
-    connection.execute(_SETTLE, rows({"id": int(outbox_id)} for outbox_id in outbox_ids))
+    connection.execute(_SETTLE, _ids.values(int(outbox_id) for outbox_id in outbox_ids))
 
 
 def _happenings(connection: Connection, pairs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Happening]:
@@ -82,5 +82,5 @@ def _happenings(connection: Connection, pairs: Sequence[tuple[str, int]]) -> dic
 def _events(connection: Connection, pairs: Sequence[tuple[str, int]]) -> list[Event]:
     if not pairs:
         return []
-    given = rows({"task_id": task_id, "seq": seq} for task_id, seq in pairs)
+    given = _seqs.rows({"task_id": task_id, "seq": seq} for task_id, seq in pairs)
     return [read_event(row) for row in connection.execute(_EVENTS, given)]

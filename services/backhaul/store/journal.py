@@ -1,51 +1,78 @@
 """What a transaction has done to tasks, written down: their events in the log, and what is owed in the outbox.
 
 The outbox gets one row for a whole transaction, not one for each message: it is deleted as soon as the broker has
-confirmed, so it should cost little. Its id is given while the changed rows are locked, and so orders what is owed on
-one task as it was committed.
+confirmed, so it should cost little. Its id is given while the changed tasks are locked, and so ids order what is owed
+on one task as it was committed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, insert, select
+from sqlalchemy import BigInteger, Connection, Integer, Text, insert, select
 
 from backhaul.core.clock import to_ms
 from backhaul.core.ports.store import Dispatch, Happening, Token
 from backhaul.core.record import Event
 from backhaul.core.transitions import Change
-from backhaul.store.recordset import recordset, rows
-from backhaul.store.schema import events, outbox
 from backhaul.store.functions import store_now
+from backhaul.store.recordset import Recordset
+from backhaul.store.schema import events, outbox
+from backhaul.store.together import Together
 from backhaul_contracts import codec
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import Status
 
-_given = recordset(task_id=Text, seq=BigInteger, attempt=Integer, type=Text, time=BigInteger, data=Text)
+_events = Recordset(
+    "events", task_id=Text, seq=BigInteger, attempt=Integer, type=Text, time=BigInteger, data=Text
+)
+_debts = Recordset("debts", payload=Text)
 
-_INSERT_EVENTS = insert(events).from_select(_given.c.keys(), select(_given))
-_INSERT_DEBT = insert(outbox).values(created_at=store_now(), payload=bindparam("payload")).returning(outbox.c.id)
+LOG = insert(events).from_select(_events.names, select(_events.table))
+OWE = (
+    insert(outbox)
+    .from_select(["created_at", "payload"], select(store_now(), _debts.c.payload))
+    .returning(outbox.c.id)
+)
+"""Answers the id of what is owed, or nothing if nothing is."""
+
+
+_WRITE = Together(LOG, last=OWE)
 
 
 def write(connection: Connection, changes: Sequence[Change]) -> Dispatch:
-    """Write down the events of `changes`, which stand in order, and return what they oblige to publish."""
+    """Write down what follows from the acceptance of new tasks."""
+    found = dispatch(changes)
+    if not changes:
+        return found
+    return under(_WRITE.execute(connection, logged(found), owed(found)).scalar(), found)
+
+
+def dispatch(changes: Sequence[Change]) -> Dispatch:
+    """What the changes, which stand in order, oblige to publish. Its id is not known before it is written."""
     happenings = tuple([Happening(change.record, event) for change in changes for event in change.events])
-    if not happenings:
-        return Dispatch()
-    connection.execute(_INSERT_EVENTS, rows(_row(happening.event) for happening in happenings))
-    tokens = _tokens(changes)
-    return Dispatch(_owe(connection, tokens, happenings), tokens, happenings)
+    return Dispatch(None, _tokens(changes), happenings)
 
 
-def _row(event: Event) -> dict[str, Any]:
-    return {
-        "task_id": event.task_id,
-        "seq": event.seq,
-        "attempt": event.attempt,
-        "type": event.type,
-        "time": to_ms(event.time),
-        "data": event.data,
+def logged(dispatch: Dispatch) -> Mapping[str, Any]:
+    """The parameters of `LOG`."""
+    return _events.rows([_row(happening.event) for happening in dispatch.happenings])
+
+
+def owed(dispatch: Dispatch) -> Mapping[str, Any]:
+    """The parameters of `OWE`."""
+    public = [happening.event for happening in dispatch.happenings if happening.event.type.public]
+    if not dispatch.tokens and not public:
+        return _debts.rows([])
+    payload = {
+        "tokens": [[token.queue, token.task_id] for token in dispatch.tokens],
+        "events": [[event.task_id, event.seq] for event in public],
     }
+    return _debts.rows([{"payload": codec.dumps(payload).decode()}])
+
+
+def under(outbox_id: int | None, dispatch: Dispatch) -> Dispatch:
+    """The dispatch as it was written."""
+    return Dispatch(None if outbox_id is None else str(outbox_id), dispatch.tokens, dispatch.happenings)
 
 
 def _tokens(changes: Sequence[Change]) -> tuple[Token, ...]:
@@ -60,12 +87,12 @@ def _tokens(changes: Sequence[Change]) -> tuple[Token, ...]:
     return tuple(tokens.values())
 
 
-def _owe(connection: Connection, tokens: Sequence[Token], happenings: Sequence[Happening]) -> str | None:
-    public = [happening.event for happening in happenings if happening.event.type.public]
-    if not tokens and not public:
-        return None
-    payload = {
-        "tokens": [[token.queue, token.task_id] for token in tokens],
-        "events": [[event.task_id, event.seq] for event in public],
+def _row(event: Event) -> dict[str, Any]:
+    return {
+        "task_id": event.task_id,
+        "seq": event.seq,
+        "attempt": event.attempt,
+        "type": event.type,
+        "time": to_ms(event.time),
+        "data": event.data,
     }
-    return str(connection.scalar(_INSERT_DEBT, {"payload": codec.dumps(payload).decode()}))

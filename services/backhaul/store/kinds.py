@@ -6,11 +6,11 @@ from sqlalchemy import Connection, Text, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from backhaul.store.functions import store_now
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import kinds
 from backhaul_contracts.kinds import KindSpec
 
-_given = recordset(kind=Text, version=Text, spec=Text)
+_given = Recordset("kinds", kind=Text, version=Text, spec=Text)
 _new = insert(kinds).excluded
 _ANNOUNCE = (
     insert(kinds)
@@ -34,7 +34,7 @@ def announce(connection: Connection, specs: Sequence[KindSpec]) -> None:
         for (kind, version), spec in sorted(latest.items())
     ]
     if given:
-        connection.execute(_ANNOUNCE, rows(given))
+        connection.execute(_ANNOUNCE, _given.rows(given))
 
 
 def read_kinds(connection: Connection) -> list[KindSpec]:

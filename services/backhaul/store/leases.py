@@ -14,13 +14,14 @@ from backhaul.core.ports.store import Leases
 from backhaul.core.record import Record
 from backhaul.store.functions import store_now
 from backhaul.store.records import read_record, record_columns
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import IS_HELD, states, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.ids import TaskId
 
-_beats = recordset(
+_beats = Recordset(
+    "beats",
     id=Text,
     service=Text,
     version=Text,
@@ -30,13 +31,13 @@ _beats = recordset(
     announced=Boolean,
     lease_ms=BigInteger,
 )
-_claimants = recordset(id=Text, lease_ms=BigInteger)
-_ids = recordset(id=Text)
+_claimants = Recordset("claimants", id=Text, lease_ms=BigInteger)
+_ids = Recordset("worker_ids", id=Text)
 
 _new = insert(workers).excluded
 _longer = case((workers.c.lease_until > _new.lease_until, workers.c.lease_until), else_=_new.lease_until)
 
-_EXTEND = (
+EXTEND = (
     insert(workers)
     .from_select(
         ["id", "lease_until"],
@@ -70,7 +71,7 @@ _BEAT = (
 )
 _HELD_BY = (
     select(*record_columns())
-    .join_from(_ids, states, states.c.worker_id == _ids.c.id)
+    .join_from(_ids.table, states, states.c.worker_id == _ids.c.id)
     .join(tasks, tasks.c.id == states.c.task_id)
     .where(IS_HELD)
 )
@@ -84,10 +85,9 @@ _LAPSED = (
 _END = update(workers).values(lease_until=store_now())
 
 
-def extend(connection: Connection, worker_ids: Iterable[str], lease: timedelta) -> None:
-    """Let the leases of these workers, known or not, reach at least `lease` from now."""
-    given = [{"id": worker_id, "lease_ms": length_ms(lease)} for worker_id in sorted(worker_ids)]
-    connection.execute(_EXTEND, rows(given))
+def extended(worker_ids: Iterable[str], lease: timedelta) -> dict[str, str]:
+    """The parameters of `EXTEND`."""
+    return _claimants.rows({"id": worker_id, "lease_ms": length_ms(lease)} for worker_id in sorted(worker_ids))
 
 
 def beat(connection: Connection, beats: Sequence[Beat], lease: timedelta) -> list[Leases]:
@@ -107,9 +107,9 @@ def beat(connection: Connection, beats: Sequence[Beat], lease: timedelta) -> lis
         }
         for _, beat in sorted(latest.items())
     ]
-    known = {worker_id for worker_id, announced in connection.execute(_BEAT, rows(given)) if announced}
+    known = {worker_id for worker_id, announced in connection.execute(_BEAT, _beats.rows(given)) if announced}
     held: dict[str | None, list[Record]] = {}
-    for record in map(read_record, connection.execute(_HELD_BY, rows({"id": worker_id} for worker_id in latest))):
+    for record in map(read_record, connection.execute(_HELD_BY, _ids.values(latest))):
         held.setdefault(record.worker_id, []).append(record)
     return [_leases(beat, beat.worker_id in known, held.get(beat.worker_id, ())) for beat in beats]
 

@@ -10,16 +10,16 @@ from typing import Any
 from sqlalchemy import Connection, Text, delete, insert, select, tuple_
 
 from backhaul.core.record import Record
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import task_metadata
 from backhaul_contracts import codec
 
 _EMPTY = "{}"
 
-_given = recordset(tenant=Text, name=Text, value_hash=Text, task_id=Text)
+_given = Recordset("metadata", tenant=Text, name=Text, value_hash=Text, task_id=Text)
 
-_INSERT = insert(task_metadata).from_select(_given.c.keys(), select(_given))
-_DELETE = delete(task_metadata).where(tuple_(*task_metadata.c).in_(select(_given)))
+_INSERT = insert(task_metadata).from_select(_given.names, select(_given.table))
+_DELETE = delete(task_metadata).where(tuple_(*task_metadata.c).in_(select(_given.table)))
 
 
 def value_hash(value: str) -> str:
@@ -30,13 +30,13 @@ def value_hash(value: str) -> str:
 def add(connection: Connection, records: Iterable[Record]) -> None:
     """Make these new tasks findable by their metadata."""
     if found := _rows(records):
-        connection.execute(_INSERT, rows(found))
+        connection.execute(_INSERT, _given.rows(found))
 
 
 def remove(connection: Connection, records: Iterable[Record]) -> None:
     """Undo `add`."""
     if found := _rows(records):
-        connection.execute(_DELETE, rows(found))
+        connection.execute(_DELETE, _given.rows(found))
 
 
 def _rows(records: Iterable[Record]) -> list[Mapping[str, Any]]:

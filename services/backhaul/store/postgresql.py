@@ -68,6 +68,9 @@ class PostgresRunner:
     async def transact(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._transactions, act, _PATIENCE)
 
+    async def execute(self, act: Callable[[Connection], T]) -> T:
+        return await self._run(self._statements, act, _PATIENCE)
+
     async def read(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._statements, act, _PATIENCE)
 

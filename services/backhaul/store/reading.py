@@ -9,15 +9,13 @@ from backhaul.core.clock import from_ms
 from backhaul.core.ports.store import WorkerInfo
 from backhaul.core.record import Event, Snapshot
 from backhaul.store.functions import store_now
-from backhaul.store.records import EVENT_COLUMNS, read_event, read_snapshot, snapshot_columns
-from backhaul.store.recordset import recordset, rows
+from backhaul.store.records import EVENT_COLUMNS, TASK_IDS, read_event, read_snapshot, snapshot_columns
 from backhaul.store.schema import events, states, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.ids import TaskId
 
 _REMEMBERED = timedelta(days=1)
 
-_ids = recordset(task_id=Text)
 
 SNAPSHOT = (
     select(*snapshot_columns())
@@ -26,8 +24,8 @@ SNAPSHOT = (
 )
 SNAPSHOTS = (
     select(*snapshot_columns())
-    .join_from(_ids, tasks, tasks.c.id == _ids.c.task_id)
-    .join(states, states.c.task_id == _ids.c.task_id)
+    .join_from(TASK_IDS.table, tasks, tasks.c.id == TASK_IDS.c.task_id)
+    .join(states, states.c.task_id == TASK_IDS.c.task_id)
 )
 EVENTS = (
     select(*EVENT_COLUMNS)
@@ -35,7 +33,7 @@ EVENTS = (
     .order_by(events.c.seq)
     .limit(bindparam("most", type_=Integer))
 )
-SEQS = select(states.c.task_id, states.c.seq).join(_ids, states.c.task_id == _ids.c.task_id)
+SEQS = select(states.c.task_id, states.c.seq).join(TASK_IDS.table, states.c.task_id == TASK_IDS.c.task_id)
 WORKERS = (
     select(
         workers.c.id,
@@ -61,7 +59,7 @@ def snapshots(connection: Connection, task_ids: Sequence[TaskId]) -> list[Snapsh
     """The tasks of these ids that exist, in the order of the ids."""
     if not task_ids:
         return []
-    found = connection.execute(SNAPSHOTS, rows({"task_id": task_id} for task_id in task_ids))
+    found = connection.execute(SNAPSHOTS, TASK_IDS.values(task_ids))
     by_id = {snapshot.record.id: snapshot for snapshot in map(read_snapshot, found)}
     return [by_id[task_id] for task_id in task_ids if task_id in by_id]
 
@@ -74,7 +72,7 @@ def read_events(connection: Connection, task_id: TaskId, after: int, limit: int)
 
 def seqs(connection: Connection, task_ids: Sequence[TaskId]) -> dict[TaskId, int]:
     """See `Store.seqs`."""
-    found = connection.execute(SEQS, rows({"task_id": task_id} for task_id in task_ids))
+    found = connection.execute(SEQS, TASK_IDS.values(task_ids))
     return {TaskId(task_id): seq for task_id, seq in found}
 
 

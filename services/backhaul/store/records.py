@@ -8,10 +8,11 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, Text
 
 from backhaul.core.clock import from_ms
 from backhaul.core.record import RECORD_FIELDS, Event, RawJson, Record, Snapshot, assemble, evolve
+from backhaul.store.recordset import Recordset
 from backhaul.store.schema import events, states, tasks
 from backhaul.store.times import length
 from backhaul_contracts.events import EventType
@@ -19,6 +20,9 @@ from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import Status
 
 Row = Sequence[Any]
+
+TASK_IDS = Recordset("task_ids", task_id=Text)
+"""The tasks that a statement is about."""
 
 _LENGTHS = ("timeout", "grace", "retry_base", "retry_cap")
 _MOMENTS = (

@@ -8,31 +8,43 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import JSON, TableValuedAlias, Text, bindparam, cast, column
+from sqlalchemy import JSON, Text, bindparam, cast, column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-_ROWS = "rows"
+Types = Mapping[str, type[TypeEngine[Any]]]
 
 
-def recordset(**columns: type[TypeEngine[Any]]) -> TableValuedAlias:
-    """The rows handed in as parameters made by `rows`, as a table of these columns. What a row lacks is NULL."""
-    typed = [column(name, type_) for name, type_ in columns.items()]
-    return _Recordset(columns).table_valued(*typed, name="given")
+class Recordset:
+    """A table of rows that are handed in with each execution, as the parameter of this name.
 
+    `table` stands in a FROM clause, `c` are its columns. What a row lacks is NULL.
+    """
 
-def rows(given: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The parameters of a statement over a `recordset`."""
-    return {_ROWS: to_json(list(given)).decode()}
+    def __init__(self, parameter: str, **columns: type[TypeEngine[Any]]) -> None:
+        typed = [column(name, type_) for name, type_ in columns.items()]
+        self._parameter = parameter
+        self.table = _Recordset(parameter, columns).table_valued(*typed, name="given")
+        self.c = self.table.c
+        self.names = tuple(columns)
+
+    def rows(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """The parameter that hands in these rows."""
+        return {self._parameter: to_json(list(rows)).decode()}
+
+    def values(self, values: Iterable[Any]) -> dict[str, str]:
+        """The parameter that hands in rows of one column."""
+        (name,) = self.names
+        return self.rows({name: value} for value in values)
 
 
 class _Recordset(FunctionElement[Any]):
     inherit_cache = True  # the columns are part of the key: `table_valued` puts them into the type
 
-    def __init__(self, columns: Mapping[str, type[TypeEngine[Any]]]) -> None:
-        self.parameter = bindparam(_ROWS, type_=Text)
+    def __init__(self, parameter: str, columns: Types) -> None:
+        self.parameter = bindparam(parameter, type_=Text)
         self.types = {name: type_() for name, type_ in columns.items()}
         super().__init__(self.parameter)
 

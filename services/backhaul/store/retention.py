@@ -7,10 +7,9 @@ from sqlalchemy import Connection, Integer, Text, bindparam, delete, exists, not
 
 from backhaul.core.record import Record
 from backhaul.store import metadata
-from backhaul.store.changing import locked, wanted
+from backhaul.store.changing import locked
 from backhaul.store.functions import store_now
-from backhaul.store.records import read_record, record_columns
-from backhaul.store.recordset import recordset
+from backhaul.store.records import TASK_IDS, read_record, record_columns
 from backhaul.store.schema import IS_HELD, events, states, status_in, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.ids import TaskId
@@ -42,9 +41,8 @@ _over = (
 )
 OVER = select(*record_columns(_over)).join_from(_over, tasks, tasks.c.id == _over.c.task_id)
 
-_ids = recordset(task_id=Text)
 _DELETE = tuple(
-    delete(column.table).where(column.in_(select(_ids.c.task_id)))
+    delete(column.table).where(column.in_(select(TASK_IDS.c.task_id)))
     for column in (events.c.task_id, tasks.c.id, states.c.task_id)
 )
 _FORGET_WORKERS = delete(workers).where(
@@ -55,7 +53,7 @@ _FORGET_WORKERS = delete(workers).where(
 
 def forget(connection: Connection, tenant: str, task_id: TaskId) -> Record | None:
     """See `Store.forget`."""
-    row = connection.execute(_LOCK, wanted([task_id])).first()
+    row = connection.execute(_LOCK, TASK_IDS.values([task_id])).first()
     record = None if row is None else read_record(row)
     if record is None or record.tenant != tenant:
         return None
@@ -85,4 +83,4 @@ def _delete(connection: Connection, records: Sequence[Record]) -> None:
     if records:
         metadata.remove(connection, records)
         for statement in _DELETE:
-            connection.execute(statement, wanted([record.id for record in records]))
+            connection.execute(statement, TASK_IDS.values(record.id for record in records))

@@ -48,6 +48,9 @@ class SqliteRunner:
     async def transact(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._writer, act)
 
+    async def execute(self, act: Callable[[Connection], T]) -> T:
+        return await self._run(self._writer, act)
+
     async def read(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._reader, act)
 

@@ -88,21 +88,21 @@ class SqlStore:
         return await self._runner.read(partial(leases.lapsed, limit=limit))
 
     async def end_leases(self) -> None:
-        await self._runner.transact(leases.end)
+        await self._runner.execute(leases.end)
 
     async def owed(self, age: timedelta, limit: int) -> list[Dispatch]:
         return await self._runner.transact(partial(debts.owed, age=age, limit=limit))
 
     async def settle(self, outbox_ids: Sequence[str]) -> None:
         if outbox_ids:
-            await self._runner.transact(partial(debts.settle, outbox_ids=outbox_ids))
+            await self._runner.execute(partial(debts.settle, outbox_ids=outbox_ids))
 
     async def claimable(self) -> dict[str, int]:
         return await self._runner.read(queues.claimable)
 
     async def announce(self, specs: Sequence[KindSpec]) -> None:
         if specs:
-            await self._runner.transact(partial(kinds.announce, specs=specs))
+            await self._runner.execute(partial(kinds.announce, specs=specs))
 
     async def kinds(self) -> list[KindSpec]:
         return await self._runner.read(kinds.read_kinds)
@@ -115,4 +115,4 @@ class SqlStore:
 
     async def set_paused(self, queue: str, paused: bool) -> None:
         """From now on claims on `queue` are answered `paused`, or granted again. Raises as the port's methods do."""
-        await self._runner.transact(partial(queues.set_paused, queue=queue, paused=paused))
+        await self._runner.execute(partial(queues.set_paused, queue=queue, paused=paused))
