@@ -1,6 +1,7 @@
-"""The in-process broker: the semantics that matter, without a server, and with faults on demand."""
+"""The Broker port in one process, with faults on demand."""
 
 from backhaul.broker.memory.broker import MemoryBroker
 from backhaul.broker.memory.faults import Faults
+from backhaul.broker.memory.hub import Hub
 
-__all__ = ["Faults", "MemoryBroker"]
+__all__ = ["Faults", "Hub", "MemoryBroker"]

@@ -1,99 +1,105 @@
-"""The broker port in one process: deterministic, no threads, no clock of its own."""
+"""The Broker port in one process: the semantics of RabbitMQ that matter, and faults on demand."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from backhaul.broker.memory.consumer import Consumer
-from backhaul.broker.memory.delivery import MemoryDelivery, Stored
+from backhaul.broker.memory.consumer import MemoryConsumer, Taken
 from backhaul.broker.memory.faults import Faults
-from backhaul.broker.memory.queue import MemoryQueue
-from backhaul.broker.memory.routing import Routes
-from backhaul.broker.memory.subscriber import Subscriber
+from backhaul.broker.memory.hub import Hub
+from backhaul.broker.memory.subscriber import Handling
 from backhaul.core.clock import Clock, SystemClock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, Unroutable
 from backhaul.core.ports.broker import Delivery, Message, Subscription
-from backhaul.core.topology import Misfit, Queue, Topology
-
-_UNBOUNDED = 2**31
+from backhaul.core.topology import Misfit, Topology
 
 
 class MemoryBroker:
-    """All roles of a process share one. `disconnect`, `down` and `up` provoke what networks do."""
+    """The `Broker` port in memory: one connection to `hub`, or to a hub of its own with this clock and these faults.
 
-    def __init__(self, *, clock: Clock | None = None, faults: Faults | None = None) -> None:
+    Nothing outlives the process, and nothing is threadsafe: all users of a hub live in one event loop. Time comes from
+    the clock, and the order of events from the event loop alone, so that the same program does the same again.
+    """
+
+    def __init__(
+        self,
+        hub: Hub | None = None,
+        *,
+        clock: Clock | None = None,
+        faults: Faults | None = None,
+        name: str = "the broker in memory",
+    ) -> None:
         self._clock = clock or SystemClock()
-        self._faults = faults
-        self._routes = Routes()
-        self._queues: dict[str, MemoryQueue] = {}
-        self._reconnected: list[Callable[[], None]] = []
-        self._subscribers: list[Subscriber] = []
-        self._late: set[asyncio.Task[None]] = set()
-        self._up = True
+        self.hub = hub or Hub(clock=self._clock, faults=faults)
+        self.name = name
+        self._started = False
+        self._severed = False
+        self._consumers: list[MemoryConsumer] = []
+        self._handlings: list[Handling] = []
+        self._taken: list[Taken] = []
+        self._owned: dict[str, Topology] = {}
+        self._callbacks: list[Callable[[], None]] = []
 
     @property
     def connected(self) -> bool:
-        return self._up
+        return self._started and not self._severed and self.hub.running
 
     async def start(self, *, required: bool = True) -> None:
-        if required and not self._up:
-            raise BrokerUnavailable("the in-process broker is down: call up()")
+        if self._started:
+            return
+        if required and not self.hub.running:
+            raise BrokerUnavailable(f"{self.name} is down: call `up` on its hub")
+        self._started = True
+        self._severed = not self.hub.running
+        self.hub.join(self)
+        self.attach()
 
     async def stop(self) -> None:
-        for subscriber in self._subscribers:
-            await subscriber.stop()
-        for task in list(self._late):
-            task.cancel()
+        if not self._started:
+            return
+        self._started = False
+        for handling in self._handlings:
+            await handling.close()
+        for consumer in self._consumers:
+            consumer.close()
+        for taken in self._taken:
+            taken.close()
+        self._consumers, self._handlings, self._taken = [], [], []
+        self.hub.leave(self)
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
-        self._reconnected.append(callback)
+        self._callbacks.append(callback)
 
-    def disconnect(self) -> None:
-        """Cut every connection and restore it: whatever is held is void and comes again."""
-        self.down()
-        self.up()
-
-    def down(self) -> None:
-        """Be unreachable until `up`. What is in the queues stays there."""
-        self._up = False
-        for queue in self._queues.values():
-            queue.halted = True
-            queue.lose_consumers()
-
-    def up(self) -> None:
-        """Be reachable again."""
-        self._up = True
-        for queue in self._queues.values():
-            queue.halted = False
-            queue.wake()
-        for callback in self._reconnected:
-            callback()
+    def disconnect(self, length: timedelta | None = None) -> None:
+        """Lose the connection. It is restored after `length`, or in the next turn of the event loop."""
+        self.lose()
+        if length is None:
+            asyncio.get_running_loop().call_soon(self.restore)
+        else:
+            self.hub.later(length, self.restore)
 
     async def declare(self, topology: Topology) -> None:
-        self._require()
-        misfits = [misfit for misfit in self._compare(topology) if misfit.fact != _MISSING]
-        if misfits:
-            raise ConfigurationError(f"{misfits[0].thing} {misfits[0].fact}: delete it, then declare it again")
-        for exchange in topology.exchanges:
-            self._routes.add(exchange)
         for queue in topology.queues:
-            if queue.name not in self._queues:
-                self._queues[queue.name] = MemoryQueue(queue, self._clock, self._bury)
-        for binding in topology.bindings:
-            if binding.exchange not in self._routes.exchanges:
-                raise ConfigurationError(f"exchange {binding.exchange} is missing: run `backhaul topology apply`")
-            self._routes.bind(binding)
+            if queue.owned:
+                bindings = tuple(binding for binding in topology.bindings if binding.queue == queue.name)
+                self._owned[queue.name] = Topology(queues=(queue,), bindings=bindings)
+        self._need()
+        self.hub.declare(topology)
 
     async def check(self, topology: Topology) -> list[Misfit]:
-        self._require()
-        return self._compare(topology)
+        self._need()
+        return self.hub.check(topology)
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        self._require()
-        unroutable = [message.routing_key for message in messages if not self._accept(message) and message.mandatory]
-        await asyncio.sleep(0)  # whoever publishes in a loop lets others have their turn
-        if unroutable:
-            raise Unroutable(unroutable)
+        self._need()
+        dice = self.hub.dice
+        failed = any(message.persistent for message in messages) and dice.drops()
+        lost = self.hub.publish(messages[: dice.arrived(len(messages))] if failed else messages)
+        await asyncio.sleep(0)  # as for any broker, others have their turn meanwhile
+        if failed:
+            raise BrokerUnavailable(f"{self.name} has not confirmed {len(messages)} messages: publish them again")
+        if lost:
+            raise Unroutable(lost)
 
     async def consume(
         self,
@@ -103,104 +109,58 @@ class MemoryBroker:
         credit: int,
         on_lost: Callable[[], None] | None = None,
     ) -> Subscription:
-        found = self._queue(queue)
-        consumer = Consumer(found, on_delivery, credit, on_lost)
-        found.join(consumer)
+        consumer = MemoryConsumer(self.hub, queue, on_delivery, credit=credit, on_lost=on_lost)
+        self._consumers = [known for known in self._consumers if known.in_use] + [consumer]
+        self.attach()
         return consumer
 
     async def subscribe(
         self, queue: str, handle: Callable[[Delivery], Awaitable[None]], *, credit: int
     ) -> Subscription:
-        subscriber = Subscriber(handle, self._clock)
-        self._subscribers.append(subscriber)
-        return await self.consume(queue, subscriber, credit=credit)
+        handling = Handling(queue, handle, self._clock)
+        self._handlings.append(handling)
+        return await self.consume(queue, handling.take, credit=credit)
 
     async def get(self, queue: str, limit: int) -> list[Delivery]:
-        found = self._queue(queue)
-        reader = Consumer(found, lambda _: None, _UNBOUNDED, None)
-        taken = [stored for _ in range(limit) if (stored := found.pop()) is not None]
-        return [MemoryDelivery(stored, found, reader) for stored in taken]
+        self._need()
+        found = self.hub.queue(queue)
+        if found is None:
+            raise ConfigurationError(f"queue {queue} does not exist: run `backhaul topology apply`")
+        taken = Taken(self.hub, queue)
+        self._taken = [known for known in self._taken if len(known)] + [taken]
+        return [taken.take(stored) for stored in found.take(limit)]
 
     async def ready(self, queue: str) -> int | None:
-        self._require()
-        found = self._queues.get(queue)
-        return None if found is None else found.ready
+        self._need()
+        found = self.hub.queue(queue)
+        return len(found) if found is not None else None
 
-    def _require(self) -> None:
-        if not self._up:
-            raise BrokerUnavailable("the in-process broker is down")
+    def lose(self) -> None:
+        """The connection is gone: every delivery is void."""
+        if self.connected or not self.hub.running:
+            self._severed = True
+            for consumer in self._consumers:
+                consumer.lose()
+            for taken in self._taken:
+                taken.close()
 
-    def _queue(self, name: str) -> MemoryQueue:
-        self._require()
-        if name not in self._queues:
-            raise ConfigurationError(f"there is no queue {name}: run `backhaul topology apply`")
-        return self._queues[name]
-
-    def _compare(self, topology: Topology) -> list[Misfit]:
-        exchanges, queues = self._routes.exchanges, self._queues
-        wanted_queues = [(f"queue {queue.name}", queue, self._spec(queue.name)) for queue in topology.queues]
-        wanted_exchanges = [
-            (f"exchange {wanted.name}", wanted, exchanges.get(wanted.name)) for wanted in topology.exchanges
-        ]
-        found = [
-            Misfit(thing, _MISSING if there is None else _DIFFERENT)
-            for thing, wanted, there in (*wanted_exchanges, *wanted_queues)
-            if there != wanted
-        ]
-        loose = [
-            binding for binding in topology.bindings if binding.queue in queues and not self._routes.bound(binding)
-        ]
-        return found + [Misfit(f"binding of {binding.queue} to {binding.exchange}", _MISSING) for binding in loose]
-
-    def _spec(self, name: str) -> Queue | None:
-        return self._queues[name].spec if name in self._queues else None
-
-    def _accept(self, message: Message) -> bool:
-        """Route a message, faults included. Returns whether any queue wanted it."""
-        try:
-            names = self._routes.queues(message.exchange, (message.routing_key, *message.copies_to))
-        except KeyError as error:
-            raise ConfigurationError(
-                f"there is no exchange {message.exchange}: run `backhaul topology apply`"
-            ) from error
-        queues = [self._queues[name] for name in names if name in self._queues]
-        if self._faults is None:
-            for queue in queues:
-                queue.put(self._stored(message))
-        else:
-            self._meddle(self._faults, message, queues)
-        return bool(queues)
-
-    def _stored(self, message: Message) -> Stored:
-        return Stored(message, self._clock.now() + message.expiration if message.expiration is not None else None)
-
-    def _meddle(self, faults: Faults, message: Message, queues: Sequence[MemoryQueue]) -> None:
-        lost = faults.strikes(faults.drop)
-        if lost and not message.persistent:
+    def restore(self) -> None:
+        """The connection is back, with all that was declared and consumed."""
+        if not self._started or not self._severed or not self.hub.running:
             return
-        if not lost or faults.strikes(0.5):
-            for queue in queues:
-                for _ in range(2 if faults.strikes(faults.duplicate) else 1):
-                    self._put(faults, queue, message)
-        if lost:
-            raise BrokerUnavailable("the broker did not confirm in time (an injected fault)")
+        self._severed = False
+        for topology in self._owned.values():
+            self.hub.declare(topology)
+        self.attach()
+        for callback in self._callbacks:
+            callback()
 
-    def _put(self, faults: Faults, queue: MemoryQueue, message: Message) -> None:
-        if faults.strikes(faults.delay):
-            task = asyncio.get_running_loop().create_task(self._put_late(faults.lateness(), queue, message))
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
-        else:
-            queue.put(self._stored(message), faults.overtaken() if faults.strikes(faults.reorder) else 0)
+    def attach(self) -> None:
+        """Let every consumer consume that can."""
+        if self.connected:
+            for consumer in self._consumers:
+                consumer.attach()
 
-    async def _put_late(self, lateness: timedelta, queue: MemoryQueue, message: Message) -> None:
-        await self._clock.sleep(lateness)
-        queue.put(self._stored(message))
-
-    def _bury(self, name: str, message: Message) -> None:
-        if name in self._queues:
-            self._queues[name].put(Stored(message))
-
-
-_MISSING = "is missing"
-_DIFFERENT = "exists with other properties"
+    def _need(self) -> None:
+        if not self.connected:
+            raise BrokerUnavailable(f"{self.name} is not connected: it is tried again")

@@ -1,66 +1,72 @@
-"""A message in a queue, and a message on its way to a consumer."""
+"""Messages in memory, waiting and delivered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from backhaul.core.ports.broker import Message
 
-if TYPE_CHECKING:
-    from backhaul.broker.memory.consumer import Consumer
-    from backhaul.broker.memory.queue import MemoryQueue
 
-
-@dataclass(slots=True)
 class Stored:
-    """A message as a queue keeps it. `tries`: how often it was delivered and came back."""
+    """A message in one queue."""
 
-    message: Message
-    expires_at: datetime | None = None
-    tries: int = 0
+    __slots__ = ("deliveries", "expires_at", "headers", "message", "place")
+
+    def __init__(self, message: Message, headers: Mapping[str, object], expires_at: datetime | None) -> None:
+        self.message = message
+        self.headers = headers
+        self.expires_at = expires_at
+        self.place = 0.0
+        """Orders it among the others of its queue, also when it comes back."""
+        self.deliveries = 0
+        """How often it was delivered and not acknowledged."""
+
+
+class Holder(Protocol):
+    """Where a delivery came by, and is settled."""
+
+    def settle(self, delivery: "MemoryDelivery", *, acked: bool) -> None: ...
 
 
 class MemoryDelivery:
-    """A delivery that is held by a consumer until it is settled or the connection is lost."""
+    """A delivery in memory."""
 
-    __slots__ = ("_message", "consumer", "generation", "queue", "settled", "stored")
+    __slots__ = ("_holder", "_settled", "stored", "turn")
 
-    def __init__(self, stored: Stored, queue: "MemoryQueue", consumer: "Consumer") -> None:
+    def __init__(self, stored: Stored, holder: Holder, turn: int) -> None:
         self.stored = stored
-        self.queue = queue
-        self.consumer = consumer
-        self.generation = consumer.generation
-        self.settled = False
-        self._message = stored.message
+        self.turn = turn
+        """Which credit of its consumer it was delivered on."""
+        self._holder = holder
+        self._settled = False
 
     @property
     def body(self) -> bytes:
-        return self._message.body
+        return self.stored.message.body
 
     @property
     def content_type(self) -> str | None:
-        return self._message.content_type or None
+        return self.stored.message.content_type
 
     @property
     def exchange(self) -> str:
-        return self._message.exchange
+        return self.stored.message.exchange
 
     @property
     def routing_key(self) -> str:
-        return self._message.routing_key
+        return self.stored.message.routing_key
 
     @property
     def message_id(self) -> str | None:
-        return self._message.message_id
+        return self.stored.message.message_id
 
     @property
     def correlation_id(self) -> str | None:
-        return self._message.correlation_id
+        return self.stored.message.correlation_id
 
     @property
     def reply_to(self) -> str | None:
-        return self._message.reply_to
+        return self.stored.message.reply_to
 
     @property
     def user_id(self) -> str | None:
@@ -68,27 +74,29 @@ class MemoryDelivery:
 
     @property
     def priority(self) -> int | None:
-        return self._message.priority
+        return self.stored.message.priority
 
     @property
     def expiration(self) -> timedelta | None:
-        return self._message.expiration
+        return self.stored.message.expiration
 
     @property
     def headers(self) -> Mapping[str, object]:
-        return self._message.headers
+        if not self.stored.deliveries:
+            return self.stored.headers
+        return {**self.stored.headers, "x-delivery-count": self.stored.deliveries}
 
     @property
     def redelivered(self) -> bool:
-        return self.stored.tries > 0
+        return self.stored.deliveries > 0
 
     def ack(self) -> None:
-        if not self.settled:
-            self.settled = True
-            self.consumer.release(self)
+        self._settle(acked=True)
 
     def requeue(self) -> None:
-        if not self.settled:
-            self.settled = True
-            self.queue.take_back([self.stored])
-            self.consumer.release(self)
+        self._settle(acked=False)
+
+    def _settle(self, *, acked: bool) -> None:
+        if not self._settled:
+            self._settled = True
+            self._holder.settle(self, acked=acked)

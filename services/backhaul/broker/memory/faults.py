@@ -1,38 +1,51 @@
-"""Faults on demand: the same seed brings the same faults in the same order."""
+"""Faults on purpose: what a network and a broker do to messages, drawn from a seed."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What may go wrong with a message, each with a probability between 0 and 1.
+    """How likely each fault is, from 0 to 1. The same seed and the same calls give the same faults.
 
-    `drop`: a message that is not persistent vanishes; publishing a persistent one fails, and in half of the cases it
-    has arrived all the same. `duplicate`: a message is delivered twice. `delay`: it comes up to `longest_delay` late.
-    `reorder`: it overtakes up to three others.
+    `drop`: a transient message vanishes; a publish with a persistent one raises `BrokerUnavailable`, after none, some
+    or all of its messages have arrived. `duplicate`: an acknowledgement is lost, so the message is delivered again.
+    `delay`: a queue stands still for up to `longest_delay` when a message arrives. `reorder`: a message overtakes up
+    to three that wait before it.
     """
 
     seed: int = 0
-    drop: float = 0.0
-    duplicate: float = 0.0
-    delay: float = 0.0
-    reorder: float = 0.0
-    longest_delay: timedelta = timedelta(seconds=1)
-    _random: random.Random = field(init=False, repr=False)
+    drop: float = 0
+    duplicate: float = 0
+    delay: float = 0
+    longest_delay: timedelta = timedelta(milliseconds=500)
+    reorder: float = 0
 
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)  # noqa: S311 - repeatable on purpose
 
-    def strikes(self, probability: float) -> bool:
-        """Whether it happens this time. A fault that cannot happen draws nothing, so it changes no other."""
-        return probability > 0 and self._random.random() < probability
+class Dice:
+    """The draws that `faults` stand for. Nothing is drawn for a fault that cannot happen."""
 
-    def lateness(self) -> timedelta:
-        """How late a delayed message comes."""
-        return self.longest_delay * self._random.random()
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self._random = random.Random(faults.seed)  # noqa: S311  (repeatable, not secret)
 
-    def overtaken(self) -> int:
-        """How many messages a reordered one overtakes."""
-        return self._random.randint(1, 3)
+    def drops(self) -> bool:
+        return self._happens(self.faults.drop)
+
+    def arrived(self, messages: int) -> int:
+        """How many messages of a publish that fails have arrived."""
+        return self._random.randint(0, messages)
+
+    def duplicates(self) -> bool:
+        return self._happens(self.faults.duplicate)
+
+    def delay(self) -> timedelta | None:
+        return self.faults.longest_delay * self._random.random() if self._happens(self.faults.delay) else None
+
+    def overtakes(self, waiting: int) -> int:
+        """How many of the waiting messages a new one overtakes."""
+        return self._random.randint(1, min(3, waiting)) if waiting and self._happens(self.faults.reorder) else 0
+
+    def _happens(self, likelihood: float) -> bool:
+        return likelihood > 0 and self._random.random() < likelihood

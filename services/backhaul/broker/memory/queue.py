@@ -1,108 +1,166 @@
-"""A queue: order, credit, redelivery with a count, dead letters, expiry, and one active reader where asked for."""
+"""A queue in memory: what waits, who consumes, and what becomes of what cannot be delivered."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Protocol
 
-from backhaul.broker.memory.consumer import Consumer
 from backhaul.broker.memory.delivery import Stored
-from backhaul.core.clock import Clock
-from backhaul.core.ports.broker import Message
-from backhaul.core.topology import OWNED_BYTES, Queue
+from backhaul.broker.memory.faults import Dice
+from backhaul.core.topology import OWNED_BYTES, OWNED_EXPIRY, Queue
+
+
+class Taker(Protocol):
+    """A consumer, as its queue sees it."""
+
+    def hungry(self) -> bool:
+        """Whether it takes a delivery now."""
+        ...
+
+    def take(self, stored: Stored) -> None: ...
+
+
+class Keeper(Protocol):
+    """What a queue needs of the hub it stands in."""
+
+    @property
+    def dice(self) -> Dice: ...
+
+    def now(self) -> datetime: ...
+
+    def later(self, length: timedelta, action: Callable[[], None]) -> None:
+        """Do something after a time, by the hub's clock."""
+        ...
+
+    def dead_letter(self, queue: Queue, stored: Stored, reason: str) -> None: ...
+
+    def delete(self, queue: str) -> None: ...
 
 
 class MemoryQueue:
-    """Delivers through the event loop's next turn, never from inside a publish: no caller meets itself."""
+    """Delivers in turns of the event loop; every wait is by the hub's clock."""
 
-    def __init__(self, spec: Queue, clock: Clock, dead_letter: Callable[[str, Message], None]) -> None:
+    def __init__(self, spec: Queue, keeper: Keeper) -> None:
         self.spec = spec
-        self._clock = clock
-        self._dead_letter = dead_letter
+        self.running = True
+        """False while the broker is down."""
+        self._keeper = keeper
+        self._takers: list[Taker] = []
+        self._changes = 0
         self._ready: deque[Stored] = deque()
         self._bytes = 0
-        self._consumers: deque[Consumer] = deque()
-        self._awake = False
-        self._mortal = False
-        self.halted = False
+        self._last_place = 0.0
+        self._stalls = 0
+        self._scheduled = False
+        self._watch_use()
 
-    def put(self, stored: Stored, overtaking: int = 0) -> None:
-        """Append a message; `overtaking`: that many places further ahead."""
-        self._ready.insert(max(0, len(self._ready) - overtaking), stored)
-        self._bytes += len(stored.message.body)
-        self._mortal |= stored.expires_at is not None
-        while self.spec.owned and self._bytes > OWNED_BYTES:
-            self._bytes -= len(self._ready.popleft().message.body)
-        self.wake()
-
-    def take_back(self, returned: Sequence[Stored]) -> None:
-        """Deliveries that came back, to the head and in their order; too often: to the dead letters."""
-        for stored in reversed(returned):
-            stored.tries += 1
-            if stored.tries > self.spec.delivery_limit and self.spec.dead_letter_to and not self.spec.owned:
-                self._dead_letter(self.spec.dead_letter_to, stored.message)
-            else:
-                self._ready.appendleft(stored)
-                self._bytes += len(stored.message.body)
-        self.wake()
-
-    def join(self, consumer: Consumer) -> None:
-        self._consumers.append(consumer)
-        self.wake()
-
-    def leave(self, consumer: Consumer) -> None:
-        if consumer in self._consumers:
-            self._consumers.remove(consumer)
-        self.wake()
-
-    def lose_consumers(self) -> None:
-        """The connection of every consumer is lost; they stay, and go on when the queue is no longer halted."""
-        for consumer in list(self._consumers):
-            consumer.lose()
-
-    @property
-    def ready(self) -> int:
-        self._expire()
+    def __len__(self) -> int:
+        """How many messages wait."""
         return len(self._ready)
 
-    def pop(self) -> Stored | None:
-        """The message at the head, if there is one."""
+    def attach(self, taker: Taker) -> None:
+        self._changes += 1
+        self._takers.append(taker)
+        self.schedule()
+
+    def detach(self, taker: Taker) -> None:
+        if taker in self._takers:
+            self._takers.remove(taker)
+            self._watch_use()
+            self.schedule()  # another one may be the single active consumer now
+
+    def add(self, stored: Stored) -> None:
+        """A message arrives."""
+        self._insert(stored)
+        if stored.expires_at is not None:
+            self._keeper.later(stored.expires_at - self._keeper.now(), self.schedule)
+        if (delay := self._keeper.dice.delay()) is not None:
+            self._stalls += 1
+            self._keeper.later(delay, self._resume)
+        while self.spec.owned and self._bytes > OWNED_BYTES:
+            self._keeper.dead_letter(self.spec, self._pop(), "maxlen")
+        self.schedule()
+
+    def give_back(self, returned: Iterable[Stored]) -> None:
+        """Deliveries that were not acknowledged wait again, at their old places, unless that was too often."""
+        for stored in returned:
+            stored.deliveries += 1
+            if self.spec.dead_letter_to is not None and stored.deliveries > self.spec.delivery_limit:
+                self._keeper.dead_letter(self.spec, stored, "delivery_limit")
+                continue
+            before = next((n for n, other in enumerate(self._ready) if other.place > stored.place), len(self._ready))
+            self._ready.insert(before, stored)
+            self._bytes += len(stored.message.body)
+        self.schedule()
+
+    def take(self, limit: int) -> list[Stored]:
+        """The first messages that wait."""
         self._expire()
-        if not self._ready:
-            return None
+        return [self._pop() for _ in range(min(limit, len(self._ready)))]
+
+    def forget_transient(self) -> None:
+        """What a restart of the broker does; quorum queues keep everything."""
+        if self.spec.owned:
+            self._ready = deque(stored for stored in self._ready if stored.message.persistent)
+            self._bytes = sum(len(stored.message.body) for stored in self._ready)
+
+    def schedule(self) -> None:
+        """Deliver in the next turn of the loop."""
+        if not self._scheduled and self._ready:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        self._scheduled = False
+        if not self.running:
+            return
+        self._expire()
+        while self._ready and not self._stalls and (taker := self._taker()) is not None:
+            taker.take(self._pop())
+
+    def _taker(self) -> Taker | None:
+        """The next consumer that is hungry: in turns, or none but the first if only one may be active."""
+        if self.spec.single_active_consumer:
+            return self._takers[0] if self._takers and self._takers[0].hungry() else None
+        taker = next((taker for taker in self._takers if taker.hungry()), None)
+        if taker is not None and len(self._takers) > 1:
+            self._takers.remove(taker)
+            self._takers.append(taker)
+        return taker
+
+    def _insert(self, stored: Stored) -> None:
+        self._bytes += len(stored.message.body)
+        overtaken = self._keeper.dice.overtakes(len(self._ready))
+        if not overtaken:
+            self._last_place = stored.place = self._last_place + 1
+            self._ready.append(stored)
+            return
+        at = len(self._ready) - overtaken
+        behind = self._ready[at].place
+        before = self._ready[at - 1].place if at else behind - 1
+        stored.place = (before + behind) / 2
+        self._ready.insert(at, stored)
+
+    def _pop(self) -> Stored:
         stored = self._ready.popleft()
         self._bytes -= len(stored.message.body)
         return stored
 
-    def wake(self) -> None:
-        """Deliver what can be delivered, in the loop's next turn."""
-        if not self._awake and self._ready and self._consumers:
-            self._awake = True
-            asyncio.get_running_loop().call_soon(self._pump)
-
-    def _pump(self) -> None:
-        self._awake = False
-        while (
-            not self.halted and (consumer := self._next_consumer()) is not None and (stored := self.pop()) is not None
-        ):
-            consumer.deliver(stored)
-
-    def _next_consumer(self) -> Consumer | None:
-        if self.spec.single_active_consumer:
-            active = self._consumers[0] if self._consumers else None
-            return active if active is not None and active.open else None
-        for _ in range(len(self._consumers)):
-            consumer = self._consumers[0]
-            self._consumers.rotate(-1)
-            if consumer.open:
-                return consumer
-        return None
-
     def _expire(self) -> None:
-        if not self._mortal:
-            return
-        now = self._clock.now()
-        for stored in [stored for stored in self._ready if stored.expires_at and stored.expires_at <= now]:
-            self._ready.remove(stored)
-            self._bytes -= len(stored.message.body)
-            if self.spec.dead_letter_to:
-                self._dead_letter(self.spec.dead_letter_to, stored.message)
+        """A message that expires behind others waits for its turn to do so, as on RabbitMQ."""
+        while self._ready and self._ready[0].expires_at is not None and self._ready[0].expires_at <= self._keeper.now():
+            self._keeper.dead_letter(self.spec, self._pop(), "expired")
+
+    def _resume(self) -> None:
+        self._stalls -= 1
+        self.schedule()
+
+    def _watch_use(self) -> None:
+        self._changes += 1
+        if self.spec.owned and not self._takers:
+            self._keeper.later(OWNED_EXPIRY, lambda seen=self._changes: self._delete_unused(seen))  # type: ignore[misc]
+
+    def _delete_unused(self, seen: int) -> None:
+        if seen == self._changes:
+            self._keeper.delete(self.spec.name)

@@ -1,71 +1,55 @@
-"""Where a message goes: exchanges and bindings as AMQP 0-9-1 defines them (sections 3.1.3.1 to 3.1.3.3)."""
+"""Which queues an exchange leads a message to."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 
-from backhaul.core.topology import Binding, Exchange, ExchangeKind
+from backhaul.core.topology import Exchange, ExchangeKind
 
-
-class Routes:
-    """Exchanges with their bindings; the default exchange routes by queue name."""
-
-    def __init__(self) -> None:
-        self.exchanges: dict[str, Exchange] = {}
-        self._bindings: dict[str, dict[str, list[str]]] = {}
-
-    def add(self, exchange: Exchange) -> None:
-        self.exchanges[exchange.name] = exchange
-        self._bindings.setdefault(exchange.name, {})
-
-    def bind(self, binding: Binding) -> None:
-        """Raises `KeyError` if there is no such exchange."""
-        queues = self._bindings[binding.exchange].setdefault(binding.key, [])
-        if binding.queue not in queues:
-            queues.append(binding.queue)
-
-    def bound(self, binding: Binding) -> bool:
-        return binding.queue in self._bindings.get(binding.exchange, {}).get(binding.key, [])
-
-    def unbind(self, queue: str) -> None:
-        """Forget every binding of a queue that is gone."""
-        for keys in self._bindings.values():
-            for queues in keys.values():
-                if queue in queues:
-                    queues.remove(queue)
-
-    def queues(self, exchange: str, keys: Iterable[str]) -> list[str]:
-        """The queues that a message reaches, each once; those of the alternate exchange if there are none.
-
-        Raises `KeyError` if there is no such exchange.
-        """
-        keys = tuple(keys)
-        if not exchange:
-            return list(dict.fromkeys(keys))
-        found = dict.fromkeys(queue for key in keys for queue in self._matching(exchange, key))
-        alternate = self.exchanges[exchange].alternate
-        if found or alternate is None:
-            return list(found)
-        return self.queues(alternate, keys)
-
-    def _matching(self, exchange: str, key: str) -> Iterable[str]:
-        kind, bindings = self.exchanges[exchange].kind, self._bindings[exchange]
-        if kind is ExchangeKind.DIRECT:
-            return bindings.get(key, ())
-        everything = kind is ExchangeKind.FANOUT
-        return [
-            queue for pattern, queues in bindings.items() if everything or matches(pattern, key) for queue in queues
-        ]
+_REMEMBERED = 10_000
 
 
-@lru_cache(maxsize=4_096)
-def matches(pattern: str, key: str) -> bool:
-    """Whether a topic pattern fits: `*` stands for one word, `#` for any number of them, none included."""
-    return _match(tuple(pattern.split(".")), tuple(key.split(".")))
+class MemoryExchange:
+    """An exchange and its bindings, in the order in which they were made."""
+
+    def __init__(self, spec: Exchange) -> None:
+        self.spec = spec
+        self._bindings: dict[tuple[str, str], None] = {}
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def bind(self, queue: str, key: str) -> None:
+        self._bindings[queue, key] = None
+        self._known.clear()
+
+    def forget(self, queue: str) -> None:
+        """A queue was deleted."""
+        self._bindings = {binding: None for binding in self._bindings if binding[0] != queue}
+        self._known.clear()
+
+    def route(self, keys: Iterable[str]) -> dict[str, None]:
+        """The names of the queues that these keys lead to, each once."""
+        return dict.fromkeys(queue for key in keys for queue in self._route(key))
+
+    def _route(self, key: str) -> tuple[str, ...]:
+        queues = self._known.get(key)
+        if queues is None:
+            if len(self._known) >= _REMEMBERED:  # foreign producers choose keys
+                self._known.clear()
+            queues = tuple(queue for queue, pattern in self._bindings if self._matches(pattern, key))
+            self._known[key] = queues
+        return queues
+
+    def _matches(self, pattern: str, key: str) -> bool:
+        if self.spec.kind is ExchangeKind.FANOUT:
+            return True
+        if self.spec.kind is ExchangeKind.DIRECT:
+            return pattern == key
+        return topic_matches(pattern.split("."), key.split("."))
 
 
-def _match(pattern: tuple[str, ...], words: tuple[str, ...]) -> bool:
+def topic_matches(pattern: list[str], words: list[str]) -> bool:
+    """Whether a topic pattern fits: `*` stands for one word, `#` for any number (AMQP 0-9-1, 3.1.3.3)."""
     if not pattern:
         return not words
-    if pattern[0] == "#":
-        return any(_match(pattern[1:], words[skipped:]) for skipped in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and _match(pattern[1:], words[1:])
+    head, rest = pattern[0], pattern[1:]
+    if head == "#":
+        return any(topic_matches(rest, words[skipped:]) for skipped in range(len(words) + 1))
+    return bool(words) and head in ("*", words[0]) and topic_matches(rest, words[1:])

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from aio_pika import IncomingMessage
+from aio_pika import IncomingMessage, RobustConnection
 from aio_pika.exceptions import AMQPError, MessageProcessError
 from faststream.exceptions import FastStreamException
 from faststream.middlewares import AckPolicy
@@ -105,7 +105,7 @@ class ForeignDelivery:
 class _Broker(RabbitBroker):
     """FastStream's broker on a connection that bears unreadable messages."""
 
-    async def _connect(self) -> TolerantConnection:  # type: ignore[override]
+    async def _connect(self) -> RobustConnection:
         self._connection_kwargs["connection_class"] = TolerantConnection
         return await super()._connect()
 
