@@ -7,7 +7,7 @@ out here, where the bytes arrive, and handed straight to `Channel` objects.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from pamqp import frame as amqp
 from pamqp.commands import Connection
@@ -63,7 +63,7 @@ class Wire(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._transport_out = transport if isinstance(transport, asyncio.Transport) else None
+        self._transport_out = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:
         if self._rest:
