@@ -24,10 +24,11 @@ class Role:
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path, url: str = "") -> None:
         self.url = url
+        self.name = log.stem
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "backhaul.cli.main", *arguments], stdout=output, stderr=output, env=environment
+                [sys.executable, "-m", "backhaul.cli", *arguments], stdout=output, stderr=output, env=environment
             )
 
     @property
@@ -84,8 +85,7 @@ class Deployment:
             with suppress(subprocess.TimeoutExpired):
                 if role.exit_code is None:
                     await asyncio.to_thread(role.terminate)
-            if error is not None:
-                print(f"--- {role.pid}\n{role.log}", file=sys.stderr)
+            print(f"--- log of {role.name}\n{role.log}")  # shown by pytest if the test fails
         self._logs.cleanup()
 
     async def gateway(self) -> Role:
@@ -113,7 +113,7 @@ class Deployment:
         return role
 
     def _run(self, arguments: list[str]) -> None:
-        command = [sys.executable, "-m", "backhaul.cli.main", *arguments]
+        command = [sys.executable, "-m", "backhaul.cli", *arguments]
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
 
