@@ -48,6 +48,10 @@ class Attempts:
         self._idle.set()
         self.draining = False
 
+    @property
+    def held_count(self) -> int:
+        return len(self._held)
+
     def held(self) -> list[Held]:
         """What the worker answers for, as a beat says it."""
         grants = [attempt.grant for attempt in self._held.values()]

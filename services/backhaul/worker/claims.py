@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -124,7 +125,8 @@ class Claims:
         self._patience.forget(answer.claim_id)
         self._slots.unreserve(claim.claim.limit)
         claim.stream.claimed -= claim.claim.limit
-        self._offers.settle(claim.stream, claim.offer, len(answer.grants), paused=answer.verdict is Verdict.PAUSED)
+        granted = Counter(grant.kind for grant in answer.grants)
+        self._offers.settle(claim.stream, claim.offer, granted, paused=answer.verdict is Verdict.PAUSED)
         for grant in answer.grants:
             self._on_grant(grant, claim.tokens.pop() if claim.tokens else None, claim.made_at)
         for token in claim.tokens:
@@ -134,7 +136,11 @@ class Claims:
     def _repeated(self) -> list[Claim]:
         """Claims that were made before and are still open."""
         again, self._again = dict.fromkeys(self._again), []
-        return [self._open[id].claim.model_copy(update={"repeat": True}) for id in again if id in self._open]
+        return [
+            self._open[claim_id].claim.model_copy(update={"repeat": True})
+            for claim_id in again
+            if claim_id in self._open
+        ]
 
     def _made(self) -> list[Claim]:
         """New claims for all that waits."""

@@ -64,7 +64,7 @@ class Execution:
             if attempt.cause is None and _torn_down():
                 raise
             return outcomes.of_stop(attempt, error)
-        except (Exception, BaseExceptionGroup, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - all ends here
+        except (Exception, BaseExceptionGroup, SystemExit) as error:  # noqa: BLE001 - all ends here
             return outcomes.of_error(attempt, error)
         return outcomes.of_result(attempt, value, duty.signature.result, self._max_result)
 

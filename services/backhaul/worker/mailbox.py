@@ -42,19 +42,19 @@ class Mailbox:
         self._on_answer = on_answer
         self._on_stop = on_stop
         self._on_submitted = on_submitted
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: dict[str, Subscription] = {}
 
     async def open(self) -> None:
         """Declare and consume. Raises `BrokerUnavailable`; then it can be called again."""
         for mailbox, read in ((self._replies, self._read_reply), (self._control, self._read_control)):
-            await self._broker.declare(mailbox)
             queue = mailbox.queues[0].name
-            subscription = await self._broker.consume(queue, _settled(read), credit=_CREDIT)
-            self._subscriptions.append(subscription)
+            if queue not in self._subscriptions:
+                await self._broker.declare(mailbox)
+                self._subscriptions[queue] = await self._broker.consume(queue, _settled(read), credit=_CREDIT)
 
     async def close(self) -> None:
         """Hear nothing any more."""
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions.values():
             await subscription.cancel()
         self._subscriptions.clear()
 

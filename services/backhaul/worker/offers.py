@@ -1,5 +1,6 @@
 """Offers: what a claim says that a worker can start, and what that says of tasks that still wait."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ class Offer:
 
     limit: int
     counts: Mapping[str, int]
-    capped: frozenset[str]
+    capped: tuple[str, ...]
 
 
 class Offers:
@@ -40,12 +41,12 @@ class Offers:
                 counts[name] = count
             if count < limit:
                 capped.append(name)
-        return Offer(limit, counts, frozenset(capped))
+        return Offer(limit, counts, tuple(capped))
 
     def make_owed(self, kind: str) -> Offer | None:
         """An offer of one kind that has a limit, or None if it can start nothing now."""
         limit = min(self._slots.free, self._slots.kinds[kind].free or 0)
-        return Offer(limit, {kind: limit}, frozenset()) if limit else None
+        return Offer(limit, {kind: limit}, ()) if limit else None
 
     def capacities(self, offer: Offer) -> list[Capacity]:
         """The offer as a claim says it."""
@@ -60,18 +61,18 @@ class Offers:
         for name, count in offer.counts.items():
             self._slots.kinds[name].promised += min(count, offer.limit)
 
-    def settle(self, stream: TokenStream, offer: Offer, granted: int, *, paused: bool) -> None:
-        """The offer has been answered."""
+    def settle(self, stream: TokenStream, offer: Offer, granted: Counter[str], *, paused: bool) -> None:
+        """The offer has been answered; `granted` counts by kind."""
         for name, count in offer.counts.items():
             self._slots.kinds[name].promised -= min(count, offer.limit)
         if paused:
             self.owed = {owed: None for owed in self.owed if owed[0] is not stream}
-        elif granted < offer.limit:
-            self._learn(stream, offer)
+        elif granted.total() < offer.limit:
+            self._learn(stream, offer, granted)
 
-    def _learn(self, stream: TokenStream, offer: Offer) -> None:
-        """Whatever could have been granted was: more can wait only of kinds that were kept below the limit."""
-        for name in offer.counts:
+    def _learn(self, stream: TokenStream, offer: Offer, granted: Counter[str]) -> None:
+        """Whatever could be granted was: more can wait only of a kind that took all it was offered, and was capped."""
+        for name in dict.fromkeys((*offer.counts, *offer.capped)):
             self.owed.pop((stream, name), None)
-        for name in offer.capped:
-            self.owed[stream, name] = None
+            if name in offer.capped and granted[name] >= offer.counts.get(name, 0):
+                self.owed[stream, name] = None

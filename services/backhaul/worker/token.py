@@ -47,6 +47,7 @@ class TokenStream:
         self._generation = 0
         self._credit = 0
         self._open = 0
+        self._interrupted = False
         self._surplus: list[Token] = []
         self._aged: list[Token] = []
 
@@ -57,7 +58,9 @@ class TokenStream:
 
     @property
     def unbalanced(self) -> bool:
-        return self._subscription is not None and bool(self._surplus or self._aged or self._open < self.room())
+        if self._subscription is None:
+            return False
+        return bool(self._surplus or self._aged or self._interrupted) or self._open < self.room()
 
     def room(self) -> int:
         """How many more tokens there are slots for."""
@@ -68,7 +71,9 @@ class TokenStream:
         return max(0, room)
 
     async def consume(self, broker: Broker) -> None:
-        """Begin. The queue must exist. Raises what the broker raises."""
+        """Begin, if that is not done. The queue must exist. Raises `BrokerUnavailable`."""
+        if self._subscription is not None:
+            return
         self._open = self._credit = self.room()
         queue = topology.task_queue(self.queue)
         self._subscription = await broker.consume(queue, self._arrived, credit=self._credit, on_lost=self._lost)
@@ -117,6 +122,7 @@ class TokenStream:
 
     def _measure(self) -> int:
         self._generation += 1
+        self._interrupted = False
         self._open = self._credit = self.room()
         return self._open
 
@@ -136,6 +142,7 @@ class TokenStream:
     def _lost(self) -> None:
         """Everything held is void, the broker delivers it again; it goes on with the last credit."""
         self._generation += 1
+        self._interrupted = True
         self._open = self._credit
         self._slots.unreserve(len(self.waiting))
         self.waiting.clear()

@@ -82,7 +82,7 @@ class Worker:
             version=self._service.version,
             slots=self._service.slots,
             running=shift.slots.running if shift else 0,
-            held=len(shift.attempts.held()) if shift else 0,
+            held=shift.attempts.held_count if shift else 0,
             state=state,
         )
 
