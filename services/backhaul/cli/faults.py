@@ -57,6 +57,7 @@ def _known(error: Exception) -> str | None:
             # Nothing more can be written there: spare the interpreter the attempt at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return "the reader of the output has gone"
-        case ModuleNotFoundError() if "pip install" in str(error):
-            return str(error)
+        case ExceptionGroup():
+            sentences = [_known(part) for part in error.exceptions]
+            return "; ".join(sentence for sentence in dict.fromkeys(sentences) if sentence) if all(sentences) else None
     return None

@@ -1,7 +1,5 @@
 """Commands that run the platform or a part of it."""
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,7 +35,6 @@ def dev(
     configured = settings()
     if port is None:
         port = 8080 if configured.port is None else configured.port
-    _import_from_here()
     run_dev(configured, targets or [], host=host or configured.host, port=port, data=data, reload=reload)
 
 
@@ -69,12 +66,4 @@ def worker(
     """A worker, which runs the handlers of one or more services."""
     from backhaul.wiring import run_worker
 
-    _import_from_here()
     run_worker(settings(), targets, slots)
-
-
-def _import_from_here() -> None:
-    """A service named on the command line is looked for in the current folder first, as `python -m` does."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)

@@ -37,7 +37,9 @@ async def show(document: Document) -> int:
         console = Console(highlight=False, emoji=False, markup=False, width=_LOG_WIDTH)
     services = load_services([SERVICE])
     with tempfile.TemporaryDirectory(prefix="backhaul-demo-") as folder:
-        async with embedded(services, data=folder) as platform, AsyncClient(platform.url) as client:
+        async with embedded(services, data=folder) as running, AsyncClient(running.url) as client:
+            for worker in running.platform.workers:
+                await worker.announced.wait()
             return await _perform(document, client, console)
 
 
@@ -45,12 +47,11 @@ async def _perform(document: Document, client: AsyncClient, console: Console) ->
     timeline = Timeline()
     handle = await client.submit(KIND, {"text": document.text, "title": document.title})
     timeline.accepted()
-    console.print(_opening(document, client.url, handle.id))
+    console.print(_opening(document, client.url, handle.id), "")
     await _attend(handle, timeline, _view(console))
     if handle.state.status is not Status.SUCCEEDED:
         raise not_succeeded(handle.state)
-    console.print(_summary(handle.state.result))
-    console.print(_timings(timeline.steps()))
+    console.print("", _summary(handle.state.result), _timings(timeline.steps()))
     return exit_code(handle.state)
 
 
@@ -80,8 +81,8 @@ def _opening(document: Document, url: str, task_id: str) -> RenderableType:
 
 
 def _summary(result: dict[str, Any]) -> RenderableType:
-    title = f"{len(result['sentences'])} of {result['total']} sentences, chosen by {result['model']}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    heading = f"{len(result['sentences'])} of {result['total']} sentences, chosen by {result['model']}"
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("no.", justify="right")
     table.add_column("score", justify="right")
     table.add_column("sentence")
