@@ -24,6 +24,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._walkers: asyncio.Queue[Walker] = asyncio.Queue()
+        self._writers: list[asyncio.StreamWriter] = []
         self.port = 0
 
     async def walker(self) -> Walker:
@@ -31,7 +32,14 @@ class Pace:
         async with asyncio.timeout(60):
             return await self._walkers.get()
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def close(self) -> None:
+        """Hang up on every attempt."""
+        for writer in self._writers:
+            writer.close()
+
+    async def greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """An attempt has called."""
+        self._writers.append(writer)
         attempt, pid = (await reader.readline()).split()
         self._walkers.put_nowait(Walker(int(attempt), int(pid), writer))
 
@@ -39,9 +47,11 @@ class Pace:
 @asynccontextmanager
 async def listening() -> AsyncIterator[Pace]:
     pace = Pace()
-    server = await asyncio.start_server(pace._greet, "127.0.0.1", 0)
+    server = await asyncio.start_server(pace.greet, "127.0.0.1", 0)
     pace.port = server.sockets[0].getsockname()[1]
     try:
         yield pace
     finally:
+        pace.close()
         server.close()
+        await server.wait_closed()
