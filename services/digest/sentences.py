@@ -19,8 +19,8 @@ ABBREVIATIONS = frozenset(f"{ENGLISH} {GERMAN} {ROMANCE} {SLAVIC}".split())
 
 CLOSING = r"""["'”’“»«›‹)\]」』）]*+"""
 # Chinese and Japanese put no space after a full stop; elsewhere a dot without one stands inside a word.
-BOUNDARY = re.compile(rf"(?<![\s.!?…؟۔।])(?:[.!?…؟۔।]++{CLOSING}(?=\s)|[。！？]++{CLOSING})")
-ENDING = re.compile(rf"[.!?…؟۔।。！？]{CLOSING}$")
+BOUNDARY = re.compile(rf"(?<![\s.!?…؟۔।።។။])(?:[.!?…؟۔।።។။]++{CLOSING}(?=\s)|[。！？]++{CLOSING})")
+ENDING = re.compile(rf"[.!?…؟۔।።។။。！？]{CLOSING}$")
 
 # Without "code", the rule for indented code: novels indent their paragraphs. `is_code` tells them apart.
 MARKDOWN = MarkdownIt("commonmark").enable("table").disable("code")

@@ -69,7 +69,7 @@ async def summarise(document: Document, ctx: Context, embedder: Embedder) -> Sum
     choices = await asyncio.to_thread(choose, sentences, vectors, document.sentences, title)
     timings = Timings(splitting=splitting, embedding=embedding, choosing=lap())
 
-    chosen = [Sentence(text=sentences[at.index], position=at.index + 1, score=at.score) for at in choices]
+    chosen = [Sentence(text=sentences[at.index], position=at.index + 1, score=round(at.score, 4)) for at in choices]
     for sentence in chosen:
         await ctx.output(f"{sentence.text}\n")
     return Summary(sentences=chosen, total=len(sentences), model=embedder.model, timings=timings)
@@ -102,6 +102,6 @@ def stopwatch() -> Callable[[], float]:
     def lap() -> float:
         nonlocal last
         before, last = last, perf_counter()
-        return last - before
+        return round(last - before, 4)
 
     return lap

@@ -28,8 +28,8 @@ class Links(BaseModel):
         extra="forbid", json_schema_extra={"oneOf": [{"required": ["urls"]}, {"required": ["document"]}]}
     )
 
-    urls: Annotated[list[Url], Field(default_factory=list, min_length=1, max_length=MAX_LINKS)]
-    document: Annotated[str, Field(default_factory=str, max_length=1_000_000)]
+    urls: list[Url] = Field(default_factory=list, min_length=1, max_length=MAX_LINKS)
+    document: str = Field(default_factory=str, max_length=1_000_000)
     format: Annotated[Format, Field(description="of the document")] = "markdown"
     base: Annotated[Url | None, Field(description="what relative links of the document count from")] = None
     timeout: Annotated[float, Field(gt=0, le=60, description="seconds for one request")] = 10
@@ -84,10 +84,7 @@ async def addresses(links: Links) -> list[str]:
     """The addresses that are meant, each once."""
     urls = links.urls or await asyncio.to_thread(extract, links.document, links.format, links.base or "")
     if len(urls) > MAX_LINKS:
-        raise Fail(
-            "rejected_input",
-            f"The document has {len(urls)} links; at most {MAX_LINKS} are checked at a time.",
-        )
+        raise Fail("rejected_input", f"The document has {len(urls)} links; at most {MAX_LINKS} are checked at once.")
     return list(dict.fromkeys(urls))
 
 
@@ -100,7 +97,7 @@ async def tell(finding: Finding, ctx: Context) -> None:
     await ctx.output(finding.model_dump(mode="json"))
     if not finding.ok:
         reason = finding.error.code if finding.error else finding.status
-        await ctx.log("broken link", level="warning", url=finding.url, reason=reason)
+        await ctx.log(f"{finding.url} is broken: {reason}", level="warning", url=finding.url, reason=reason)
 
 
 def summed(findings: list[Finding]) -> Findings:

@@ -1,5 +1,6 @@
 """What the operator of a worker decides. Nothing else in this service reads the environment."""
 
+from pydantic import PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -12,5 +13,5 @@ class Settings(BaseSettings):
     Off: who may submit a task must not reach through the worker what only the worker can reach. Turn it on
     (`LINKCHECK_ALLOW_PRIVATE=true`) where submitters may see the whole inside network, such as a laptop.
     """
-    per_host: int = 4
+    per_host: PositiveInt = 4
     """Requests at a time to one host, over all tasks of the worker."""

@@ -74,6 +74,11 @@ def test_a_paragraph_is_cut_where_its_sentences_end(passage: str, pieces: int) -
     assert "".join(found).replace(" ", "") == passage.replace(" ", "")
 
 
+@pytest.mark.parametrize("piece", [".", ".'", "a.b. ", "etc. and\n", "[", "> "])
+def test_hostile_texts_are_read_in_linear_time(piece: str) -> None:
+    assert len(split(piece * 50_000)) <= 1
+
+
 @pytest.mark.parametrize("text", ["# Only a heading.", "```\nOnly code is here.\n```", "one two three", "1. 2. 3."])
 def test_headings_code_and_bare_words_are_no_sentences(text: str) -> None:
     assert split(text) == []

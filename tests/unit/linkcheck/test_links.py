@@ -45,6 +45,11 @@ def test_a_link_that_is_no_address_is_kept_to_be_reported() -> None:
     assert extract("<a href='http://['>x</a>", "html", "https://example.org/") == ["http://["]
 
 
+@pytest.mark.parametrize("piece", ["<a ", "<a x='", "<!--", "<![", "</", "<script>", "&#", "https://,"])
+def test_hostile_documents_are_read_in_linear_time(piece: str) -> None:
+    assert len(extract(piece * 100_000, "html")) <= 1
+
+
 @pytest.mark.parametrize("document", ["", "</a></pre>", "<a", "<a href>", "[](", "<base href='http://['><a href='x'>"])
 def test_a_document_in_disorder_has_no_links(document: str) -> None:
     assert extract(document, "html") == []

@@ -48,7 +48,7 @@ async def test_findings_are_streamed_as_they_become_known(platform: Harness, sit
     assert sorted(streamed, key=lambda link: str(link["url"])) == findings["links"]
     assert [event.data["done"] for event in events if event.type == "task.progress"][-1] == 2
     [line] = [event.data for event in events if event.type == "task.log"]
-    assert (line["message"], line["level"]) == ("broken link", "warning")
+    assert (line["message"], line["level"]) == (f"{urls[1]} is broken: 404", "warning")
 
 
 async def test_the_links_of_a_document_are_checked(platform: Harness, site: Site) -> None:
