@@ -88,9 +88,7 @@ _INSERT = Together(
 )
 """Answers the ids of the tasks that are new."""
 
-_SNAPSHOTS = select(*snapshot_columns(), tasks.c.fingerprint).join_from(
-    tasks, states, tasks.c.id == states.c.task_id
-)
+_SNAPSHOTS = select(*snapshot_columns(), tasks.c.fingerprint).join_from(tasks, states, tasks.c.id == states.c.task_id)
 _BY_KEY = _SNAPSHOTS.join(_names.table, (tasks.c.tenant == _names.c.tenant) & (tasks.c.key == _names.c.key))
 _BY_ID = _SNAPSHOTS.join(_names.table, tasks.c.id == _names.c.id)
 

@@ -48,7 +48,9 @@ def _take(claim: Claim, waiting: Mapping[Shelf, Sequence[Waiting]], taken: dict[
     for capacity in claim.capacities:
         shelf = Shelf(claim.queue, capacity.kind, capacity.version)
         room[shelf] = room.get(shelf, 0) + capacity.count
-    heads = [(waiting[shelf][taken[shelf]], shelf) for shelf in room if taken.get(shelf, 0) < len(waiting.get(shelf, ()))]
+    heads = [
+        (waiting[shelf][taken[shelf]], shelf) for shelf in room if taken.get(shelf, 0) < len(waiting.get(shelf, ()))
+    ]
     heapify(heads)
     chosen: list[TaskId] = []
     while heads and len(chosen) < claim.limit:

@@ -42,7 +42,9 @@ _TURNS = Together(
 _claims = Recordset("claims", claim_id=Text, worker_id=Text)
 _GRANTED = (
     select(*snapshot_columns())
-    .join_from(_claims.table, states, (states.c.claim_id == _claims.c.claim_id) & (states.c.worker_id == _claims.c.worker_id))
+    .join_from(
+        _claims.table, states, (states.c.claim_id == _claims.c.claim_id) & (states.c.worker_id == _claims.c.worker_id)
+    )
     .join(tasks, tasks.c.id == states.c.task_id)
     .where(IS_HELD)
 )
@@ -64,9 +66,7 @@ _chosen = locked(IS_QUEUED, skip_locked=True)
 _LOCK = select(*snapshot_columns(_chosen), store_now()).join_from(_chosen, tasks, tasks.c.id == _chosen.c.task_id)
 
 
-def claim(
-    connection: Connection, claims: Sequence[Claim], lease: timedelta
-) -> tuple[list[Granted], Dispatch]:
+def claim(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted], Dispatch]:
     """See `Store.claim`. A claim that stands twice among `claims` gets the same grants twice."""
     once = list({claim.claim_id: claim for claim in claims}.values())
     paused = _begin(connection, once, lease)
@@ -102,9 +102,7 @@ def _granted_before(connection: Connection, claims: Sequence[Claim]) -> dict[str
     return granted
 
 
-def _grant(
-    connection: Connection, claims: Sequence[Claim]
-) -> tuple[list[Change], dict[str, list[Snapshot]]]:
+def _grant(connection: Connection, claims: Sequence[Claim]) -> tuple[list[Change], dict[str, list[Snapshot]]]:
     chosen = assign(claims, _waiting(connection, demand(claims)))
     standing = _lock(connection, [task_id for task_ids in chosen for task_id in task_ids])
     changes: list[Change] = []

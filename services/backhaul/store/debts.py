@@ -33,9 +33,7 @@ _OWED = (
 
 _ids = Recordset("outbox_ids", id=BigInteger)
 _CLAIM = (
-    update(outbox)
-    .values(claimed_until=store_now() + length_ms(_TO_PUBLISH))
-    .where(outbox.c.id.in_(select(_ids.c.id)))
+    update(outbox).values(claimed_until=store_now() + length_ms(_TO_PUBLISH)).where(outbox.c.id.in_(select(_ids.c.id)))
 )
 _SETTLE = delete(outbox).where(outbox.c.id.in_(select(_ids.c.id)))
 

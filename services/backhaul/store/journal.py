@@ -22,16 +22,12 @@ from backhaul_contracts import codec
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import Status
 
-_events = Recordset(
-    "events", task_id=Text, seq=BigInteger, attempt=Integer, type=Text, time=BigInteger, data=Text
-)
+_events = Recordset("events", task_id=Text, seq=BigInteger, attempt=Integer, type=Text, time=BigInteger, data=Text)
 _debts = Recordset("debts", payload=Text)
 
 LOG = insert(events).from_select(_events.names, select(_events.table))
 OWE = (
-    insert(outbox)
-    .from_select(["created_at", "payload"], select(store_now(), _debts.c.payload))
-    .returning(outbox.c.id)
+    insert(outbox).from_select(["created_at", "payload"], select(store_now(), _debts.c.payload)).returning(outbox.c.id)
 )
 """Answers the id of what is owed, or nothing if nothing is."""
 

@@ -8,9 +8,7 @@ from backhaul.store.schema import IS_QUEUED, queues, states
 _MOST = 1_000
 
 _PAUSE = insert(queues).values(name=bindparam("name"), paused=bindparam("paused"))
-_SET_PAUSED = _PAUSE.on_conflict_do_update(
-    index_elements=[queues.c.name], set_={"paused": _PAUSE.excluded.paused}
-)
+_SET_PAUSED = _PAUSE.on_conflict_do_update(index_elements=[queues.c.name], set_={"paused": _PAUSE.excluded.paused})
 
 # One step along the index for each queue, not one for each task: queues are few and tasks are many.
 _first = select(func.min(states.c.queue).label("queue")).where(IS_QUEUED).cte("waiting", recursive=True)
