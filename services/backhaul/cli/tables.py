@@ -1,6 +1,7 @@
 """Tables for people."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def tasks(found: Sequence[Task]) -> Table:
     table = _table("id", "kind", "status", "attempt", "progress", "created")
     for task in found:
         attempt = f"{task.attempt}/{task.max_attempts}"
-        progress = wording.progress(task.progress) if task.progress else ""
+        progress = wording.progress(task.progress) if task.progress and not task.done else ""
         table.add_row(
             task.id, task.kind, _status(task.status), attempt, printable(progress), wording.age(task.created_at)
         )
@@ -62,7 +63,9 @@ def workers(found: Sequence[WorkerInfo]) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    """Lines and blank rows on a terminal only: a pipe gets a header and one line for each row."""
+    lines = box.SIMPLE_HEAD if sys.stdout.isatty() else None
+    table = Table(box=lines, pad_edge=False, header_style="bold")
     table.add_column(columns[0], no_wrap=True)
     for column in columns[1:]:
         table.add_column(column, overflow="fold")

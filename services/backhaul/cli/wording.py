@@ -24,6 +24,8 @@ _PLAIN: dict[str, str] = {
     GAP: "earlier events are no longer kept",
 }
 
+_UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+
 
 def sentence(event: Event) -> str | None:
     """What has happened, or None for what is shown in another way (progress and output) or goes without saying."""
@@ -56,16 +58,20 @@ def length(span: timedelta) -> str:
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    for large, name, small, rest_name in _UNITS:
+        if whole >= large:
+            rest = whole % large // small
+            return f"{whole // large} {name}" + (f" {rest} {rest_name}" if rest else "")
+    return f"{whole} s"
 
 
 def age(moment: datetime) -> str:
-    """How long ago it was."""
-    return f"{length(datetime.now(UTC) - moment)} ago"
+    """How long ago it was, roughly."""
+    seconds = round((datetime.now(UTC) - moment).total_seconds())
+    for large, name, _, _ in _UNITS:
+        if seconds >= large:
+            return f"{seconds // large} {name} ago"
+    return f"{max(seconds, 0)} s ago"
 
 
 def size(count: int) -> str:

@@ -51,10 +51,11 @@ def _problem(response: httpx.Response) -> Problem:
     if response.headers.get("Content-Type", "").startswith(PROBLEM_JSON):
         return value(Problem, response)
     # A proxy between: RFC 9457 §4.2.1 says how to name what has nothing but a status.
+    title = f"{response.status_code} {response.reason_phrase}".strip()
     return Problem(
         type="about:blank",
-        title=f"{response.status_code} {response.reason_phrase}".strip(),
+        title=title,
         status=response.status_code,
         code="unexpected_answer",
-        detail=f"{response.request.method} {response.url} was not answered by a Backhaul gateway",
+        detail=f"{response.request.method} {response.url} was answered with {title}, not by a Backhaul gateway",
     )

@@ -134,7 +134,8 @@ def not_succeeded(task: Task) -> NotSucceeded:
 
 def _sentence(problem: Problem) -> str:
     faults = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in problem.errors)
-    return ": ".join(dict.fromkeys(part for part in (problem.title, problem.detail, faults) if part))
+    told = (problem.detail or problem.title).rstrip(".")
+    return f"{told}: {faults}" if faults else told
 
 
 def _ending(task: Task) -> str:

@@ -28,7 +28,7 @@ def test_a_task_that_cannot_be_retried_is_one_line(backhaul: Backhaul) -> None:
     with ScriptedGateway(Reply(body=task("running")), no) as gateway:
         finished = backhaul("retry", TASK_ID, "--url", gateway.url)
 
-    assert (finished.code, finished.err) == (1, "backhaul: The task cannot be retried: it is running\n")
+    assert (finished.code, finished.err) == (1, "backhaul: it is running\n")
 
 
 def test_a_replay_prints_the_id_of_the_new_task(backhaul: Backhaul) -> None:

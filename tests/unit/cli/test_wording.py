@@ -17,7 +17,7 @@ from tests.unit.client.records import event
         (0.042, "42 ms"),
         (0.9999, "1.0 s"),
         (3.24, "3.2 s"),
-        (59.96, "1 min 0 s"),
+        (59.96, "1 min"),
         (245, "4 min 5 s"),
         (7620, "2 h 7 min"),
         (273600, "3 d 4 h"),
