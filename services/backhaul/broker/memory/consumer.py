@@ -1,11 +1,14 @@
 """A consumer in memory."""
 
+import logging
 from collections.abc import Callable, Iterable
 
 from backhaul.broker.memory.delivery import MemoryDelivery, Stored
 from backhaul.broker.memory.hub import Hub
 from backhaul.broker.memory.queue import MemoryQueue
 from backhaul.core.ports.broker import Delivery
+
+log = logging.getLogger(__name__)
 
 
 class MemoryConsumer:
@@ -76,7 +79,11 @@ class MemoryConsumer:
         delivery = MemoryDelivery(stored, self, self._turn)
         self._held[delivery] = None
         self._used += 1
-        self._on_delivery(delivery)
+        try:
+            self._on_delivery(delivery)
+        except Exception:  # a fault of one consumer must not stop the queue for all
+            log.exception("a delivery from %s was not taken: it goes back to the queue", self._name)
+            delivery.requeue()
 
     def settle(self, delivery: MemoryDelivery, *, acked: bool) -> None:
         if delivery not in self._held:

@@ -31,12 +31,13 @@ class Holder(Protocol):
 class MemoryDelivery:
     """A delivery in memory."""
 
-    __slots__ = ("_holder", "_settled", "stored", "turn")
+    __slots__ = ("_earlier", "_holder", "_settled", "stored", "turn")
 
     def __init__(self, stored: Stored, holder: Holder, turn: int) -> None:
         self.stored = stored
         self.turn = turn
         """Which credit of its consumer it was delivered on."""
+        self._earlier = stored.deliveries
         self._holder = holder
         self._settled = False
 
@@ -82,13 +83,13 @@ class MemoryDelivery:
 
     @property
     def headers(self) -> Mapping[str, object]:
-        if not self.stored.deliveries:
+        if not self._earlier:
             return self.stored.headers
-        return {**self.stored.headers, "x-delivery-count": self.stored.deliveries}
+        return {**self.stored.headers, "x-delivery-count": self._earlier}
 
     @property
     def redelivered(self) -> bool:
-        return self.stored.deliveries > 0
+        return self._earlier > 0
 
     def ack(self) -> None:
         self._settle(acked=True)
