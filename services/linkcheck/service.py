@@ -14,7 +14,7 @@ from linkcheck.settings import Settings
 from linkcheck.visitor import Visitor, open_visitor
 
 MAX_LINKS = 1000
-SAVE_EVERY = 50  # links, at most, that are visited again when another worker has to go on
+SAVE_EVERY = 50  # findings, at most, that are lost with a worker
 
 service = Service("linkcheck", version="1.0.0", slots=10)
 
