@@ -27,7 +27,7 @@ class Connection:
     async def post_and_stream(self, path: str, body: Any, until: bytes) -> None:
         """Post, accept the event stream, and read it until a line that starts with `until`, then to its end."""
         self._send("POST", path, json.dumps(body).encode(), "accept: text/event-stream\r\n")
-        await self._reader.readuntil(b"\r\n" + until)
+        await self._reader.readuntil(b"\n" + until)
         await self._reader.readuntil(b"0\r\n\r\n")
 
     def close(self) -> None:

@@ -4,8 +4,11 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
 
 CONNECTIONS = 64
+_PATIENCE = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ async def load(port: int, requests: list[bytes], status: int, connections: int =
     begun = time.perf_counter()
     for future in ended:
         await loop.create_connection(lambda future=future: _Client(waiting, bodies, status, future), "127.0.0.1", port)
-    await asyncio.gather(*ended)
+    async with asyncio.timeout(_PATIENCE.total_seconds()):
+        await asyncio.gather(*ended)
     return Outcome(len(requests), time.perf_counter() - begun, bodies)
 
 
@@ -58,8 +62,7 @@ class _Client(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._next()
 
     def data_received(self, data: bytes) -> None:

@@ -132,7 +132,7 @@ async def whole(
     port: int, database: asyncpg.Connection, what: str, load: Callable[[int, int], Awaitable[None]]
 ) -> None:
     """From the first submit to the last recorded result."""
-    before = await database.fetchval("SELECT count(*) FROM tasks WHERE status = 'succeeded'")
+    before = await database.fetchval("SELECT count(*) FROM states WHERE status = 'succeeded'")
     total = await database.fetchval("SELECT count(*) FROM tasks")
     start = time.perf_counter()
     await load(port, TASKS)
@@ -141,7 +141,7 @@ async def whole(
     done = 0
     while done < wanted:
         await asyncio.sleep(0.1)
-        done = await database.fetchval("SELECT count(*) FROM tasks WHERE status = 'succeeded'")
+        done = await database.fetchval("SELECT count(*) FROM states WHERE status = 'succeeded'")
     seconds = time.perf_counter() - start
     report(what, f"{(done - before) / seconds:,.0f}/s (submitted in {submitted:.1f} s)")
 

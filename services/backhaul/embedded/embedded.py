@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from backhaul.worker import Service
-
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core.clock import SystemClock
 from backhaul.embedded.folder import MEMORY, DataFolder
 from backhaul.settings import Settings
 from backhaul.wiring import open_store
 from backhaul.wiring.inprocess import InProcess, in_process
+from backhaul.worker import Service
 
 
 @asynccontextmanager

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from backhaul.worker import Service, load_services
-
 from backhaul.core.errors import ConfigurationError
 from backhaul.embedded.embedded import embedded
 from backhaul.embedded.folder import MEMORY
@@ -15,6 +13,7 @@ from backhaul.settings import Settings
 from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.processes import address, event_loop_factory
 from backhaul.wiring.signals import stop_on_signals
+from backhaul.worker import Service, load_services
 
 EXAMPLES = ("digest.service:service", "linkcheck.service:service")
 

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from backhaul.worker import Service
 
 from backhaul.broker.memory import Faults, MemoryBroker
 from backhaul.client import AsyncClient, AsyncTask
@@ -15,6 +14,7 @@ from backhaul.core.clock import Clock, SystemClock
 from backhaul.settings import Settings
 from backhaul.wiring import open_store
 from backhaul.wiring.inprocess import in_process
+from backhaul.worker import Service
 
 
 class Harness:
@@ -69,5 +69,3 @@ class Harness:
         transport = httpx.ASGITransport(app=running.app)
         self.http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1"))
         self.client = await stack.enter_async_context(AsyncClient(running.url))
-        for worker in self.platform.workers:
-            await worker.announced.wait()

@@ -1,6 +1,5 @@
 """Serving HTTP: uvicorn, under our own signals and on a socket that we know."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from backhaul.core.errors import ConfigurationError
+from backhaul.wiring.beside import beside
 
 _BACKLOG = 2_048
 _GOODBYE_SECONDS = 5
@@ -46,15 +46,14 @@ class HttpServer:
     async def running(self) -> AsyncIterator[None]:
         """Serve for as long as the block lasts; requests that run then get a few seconds to end."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._server.serve(sockets=[self._socket]))
-                try:
-                    yield
-                finally:
-                    self._on_stop()
-                    self._server.should_exit = True
+            async with beside(self._server.serve(sockets=[self._socket]), end=self._end):
+                yield
         finally:
             self._socket.close()
+
+    def _end(self) -> None:
+        self._on_stop()
+        self._server.should_exit = True
 
 
 class _Server(uvicorn.Server):
@@ -66,8 +65,9 @@ class _Server(uvicorn.Server):
 
 def _bind(host: str, port: int) -> socket.socket:
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)  # asyncio sends at once (TCP_NODELAY) only on a named protocol
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host}: {error.strerror}: set BACKHAUL_HOST") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from backhaul.worker import Service
 from starlette.types import ASGIApp
 
 from backhaul.core import topology
@@ -15,6 +14,7 @@ from backhaul.gateway import create_app
 from backhaul.settings import Settings
 from backhaul.wiring.http import HttpServer
 from backhaul.wiring.platform import Platform
+from backhaul.worker import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ async def in_process(
 ) -> AsyncIterator[InProcess]:
     """Start store, broker, ledger, a worker for each service, and a gateway; on leaving, end them in good order.
 
+    Inside the block every service has announced its kinds.
+
     The store must be this platform's alone: work that was under way when it last ended is taken up again at once.
     """
     platform = Platform(store, broker, settings=settings, clock=clock)
@@ -53,6 +55,8 @@ async def in_process(
         platform.add_ledger(alone=True)
         platform.add_workers(services)
         async with platform.running(), server.running():
+            for worker in platform.workers:
+                await worker.announced.wait()
             yield InProcess(server.url, app, platform)
     finally:
         await broker.stop()

@@ -1,21 +1,21 @@
 """Roles put together: whatever runs in one process shares one store, one broker and one relay."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backhaul.core.clock import Clock
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
 from backhaul.settings import Settings
+from backhaul.wiring.beside import beside
 
 if TYPE_CHECKING:
-    from backhaul.worker import Service, Worker
-
     from backhaul.gateway import Gateway
     from backhaul.ledger import Ledger
+    from backhaul.worker import Service, Worker
 
 
 class Platform:
@@ -52,21 +52,25 @@ class Platform:
     async def running(self) -> AsyncIterator[None]:
         """All roles at work. On leaving, workers drain first, while the ledger can still record what they hand back."""
         stop = asyncio.Event()
+        async with beside(self._run(stop), end=stop.set):
+            yield
+
+    async def _run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as roles:
-            loops = [roles.create_task(self._relay.run())]
-            if self.ledger is not None:
-                loops.append(roles.create_task(self.ledger.run()))
-            if self.gateway is not None:
-                loops.append(roles.create_task(self.gateway.run()))
+            loops = [roles.create_task(loop) for loop in self._loops()]
             async with asyncio.TaskGroup() as workers:
                 for worker in self.workers:
                     workers.create_task(worker.run(stop=stop))
-                try:
-                    yield
-                finally:
-                    stop.set()
+                await stop.wait()
             for loop in loops:
                 loop.cancel()
+
+    def _loops(self) -> Iterator[Coroutine[Any, Any, None]]:
+        yield self._relay.run()
+        if self.ledger is not None:
+            yield self.ledger.run()
+        if self.gateway is not None:
+            yield self.gateway.run()
 
 
 def build_workers(services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock) -> list["Worker"]:
