@@ -133,9 +133,11 @@ def not_succeeded(task: Task) -> NotSucceeded:
 
 
 def _sentence(problem: Problem) -> str:
-    faults = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in problem.errors)
     told = (problem.detail or problem.title).rstrip(".")
-    return f"{told}: {faults}" if faults else told
+    faults = [
+        f"{fault.pointer or '/'}: {fault.detail}" for fault in problem.errors if fault.detail.rstrip(".") != told
+    ]
+    return f"{told}: {'; '.join(faults)}" if faults else told
 
 
 def _ending(task: Task) -> str:
