@@ -61,7 +61,7 @@ async def serve(database_url: str, port: int) -> None:
     await broker.start()
     await broker.declare(topology.platform(1))
     await broker.declare(topology.task_queues([KIND.queue]))
-    relay = Relay(store, broker)
+    relay = Relay(store, broker, clock)
     gateway = Gateway(store, broker, relay, settings=settings, clock=clock)
     app = create_app(gateway)
     add_empty_call(app)

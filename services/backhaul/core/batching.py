@@ -95,4 +95,8 @@ class Inbox(Generic[T]):
         while not self._items:
             self._arrived.clear()
             await self._arrived.wait()
+        return self.drain()
+
+    def drain(self) -> list[T]:
+        """What there is now, at most the limit, in order; perhaps nothing."""
         return [self._items.popleft() for _ in range(min(self._limit, len(self._items)))]

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 from backhaul.core.announcements import live_message, public_messages, token_message
 from backhaul.core.batching import Inbox
+from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.core.ports.store import Dispatch, Store
@@ -14,6 +16,7 @@ from backhaul.core.record import Event
 _log = logging.getLogger("backhaul.relay")
 
 _BATCH = 500
+_SETTLE_PAUSE = timedelta(milliseconds=100)
 
 
 class Relay:
@@ -23,9 +26,10 @@ class Relay:
     to come back, and nothing is retried here.
     """
 
-    def __init__(self, store: Store, broker: Broker) -> None:
+    def __init__(self, store: Store, broker: Broker, clock: Clock) -> None:
         self._store = store
         self._broker = broker
+        self._clock = clock
         self._live: Inbox[tuple[Event, ...]] = Inbox(_BATCH)
         self._durable: Inbox[Dispatch] = Inbox(_BATCH)
         self._settled: Inbox[str] = Inbox(4 * _BATCH)
@@ -73,8 +77,11 @@ class Relay:
                 self._settled.put(dispatch.outbox_id or "")
 
     async def _run_settled(self) -> None:
+        """Nobody waits for this: many commits' worth of outbox rows go in one transaction, beside the hot path."""
         while True:
             outbox_ids = await self._settled.take()
+            await self._clock.sleep(_SETTLE_PAUSE)
+            outbox_ids += self._settled.drain()
             try:
                 await self._store.settle(outbox_ids)
             except StoreUnavailable as error:

@@ -26,7 +26,7 @@ class Platform:
         self.broker = broker
         self.settings = settings
         self.clock = clock
-        self._relay = Relay(store, broker)
+        self._relay = Relay(store, broker, clock)
         self.gateway: Gateway | None = None
         self.ledger: Ledger | None = None
         self.workers: list[Worker] = []

@@ -241,7 +241,7 @@ async def staged(
     store: Store, broker: Broker, clock: ManualClock, settings: Settings | None = None
 ) -> AsyncIterator[Stage]:
     """A stage over a started store and a started broker."""
-    relay = Relay(store, broker)
+    relay = Relay(store, broker, clock)
     gateway = Gateway(store, broker, relay, settings=settings or Settings(), clock=clock)
     app = create_app(gateway)
     async with (
