@@ -5,7 +5,7 @@ import math
 from collections.abc import Awaitable, Generator
 from datetime import datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from backhaul.worker import bodies
 from backhaul.worker.payloads import write_json
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from backhaul.worker.attempt import Attempt
     from backhaul.worker.reports import Reports
     from backhaul.worker.submissions import Submissions
+
+Said: TypeAlias = Any
+"""What a call of a `Context` gives: in an async handler something to await, in a `def` handler the answer itself.
+No type says both, and either handler would otherwise be blamed by a type checker."""
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -81,7 +85,7 @@ class Context:
         self._attempt.noticed = True
         return True
 
-    def progress(self, done: float, total: float | None = None, note: str | None = None) -> Awaitable[None]:
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> Said:
         """Say how far the work is: `done` of `total`, in any unit, with a note for people."""
         _check_number(done)
         if total is not None:
@@ -89,7 +93,7 @@ class Context:
         said = {"done": done, "total": total, "note": None if note is None else str(note)}
         return self._say(bodies.progress(write_json("the progress", said, self._limit)))
 
-    def output(self, delta: Json) -> Awaitable[None]:
+    def output(self, delta: Json) -> Said:
         """Send a piece of output: text, which is joined with what follows, or any JSON, which is kept as it is.
 
         Raises `ValueError` for what is not JSON and for more than `BACKHAUL_MAX_RESULT`.
@@ -98,18 +102,18 @@ class Context:
             return self._say_text(delta)
         return self._say(bodies.output(write_json("the output", delta, self._limit)))
 
-    def log(self, message: str, /, level: str = "info", **fields: Any) -> Awaitable[None]:
+    def log(self, message: str, /, level: str = "info", **fields: Any) -> Said:
         """Write a line to the task's own log: `level` is debug, info, warning or error; fields are any JSON."""
         if level not in LEVELS:
             raise ValueError(f"ctx.log has no level {level!r}: use one of {', '.join(LEVELS)}")
         text = write_json("the log message", str(message), self._limit)
         return self._say(bodies.log(level, text, write_json("a field of the log", fields, self._limit)))
 
-    def save(self, checkpoint: Json) -> Awaitable[None]:
+    def save(self, checkpoint: Json) -> Said:
         """Keep `checkpoint` (any JSON) for the next attempt, should there be one. Done when it is recorded."""
         return self._attempt.reports.save(bodies.checkpoint(write_json("the checkpoint", checkpoint, self._limit)))
 
-    def submit(self, kind: str, input: Json = None, *, key: str | None = None, **options: Any) -> Awaitable[str]:
+    def submit(self, kind: str, input: Json = None, *, key: str | None = None, **options: Any) -> Said:
         """Submit another task, with this one as its parent; the answer is its id.
 
         When this task is run again, the same submission is found again instead of made twice: they are told apart by

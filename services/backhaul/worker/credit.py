@@ -4,21 +4,24 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
+from backhaul.core.ports.broker import Broker
 from backhaul.worker.slots import Slots
 from backhaul.worker.token import TokenStream
 
-_PACE_SECONDS = 0.02
+_PACE_SECONDS = 0.005
 
 
 class Credit:
-    """Resizes consumers when settling tokens alone does not keep them in step; all that is due within 20 ms at once.
+    """Resizes consumers when settling tokens alone does not keep them in step; all that is due within 5 ms at once.
 
-    Several queues share the slots of a worker. While there are free slots, tokens may come from each. When there are
-    none, all are shut; the slots that become free then go to one queue at a time, in turn, and to all again when its
-    tokens have left some free.
+    Queues that share the slots of a worker each get credit for all free slots, as long as at most one has tokens
+    waiting: then no token waits for the credit of another queue. When all slots are taken, a queue that is empty keeps
+    a credit of one: its next token finds no slot, goes back, and tells that there are two with tokens now. Such queues
+    take turns: only one has credit, until all slots are taken or 5 ms are over.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, broker: Broker, slots: Slots) -> None:
+        self._broker = broker
         self._slots = slots
         self._streams: deque[TokenStream] = deque()
         self._asked = asyncio.Event()
@@ -28,27 +31,43 @@ class Credit:
 
     def check(self) -> None:
         """Look whether a consumer must be resized. Cheap: called for every slot that becomes free."""
-        shared = len(self._streams) > 1 and not self._slots.free
-        if any(stream.unbalanced or (shared and not stream.shut) for stream in self._streams):
-            self._asked.set()
+        for stream in self._streams:
+            if stream.unbalanced:
+                self._asked.set()
+                return
 
     async def run(self) -> None:
         """Resize until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
-            for stream in self._due():
-                await stream.resize()
+            contending = await self._contending()
+            if len(contending) > 1:
+                await self._take_turns(contending)
+            else:
+                await self._share()
             await asyncio.sleep(_PACE_SECONDS)
             self.check()
 
-    def _due(self) -> list[TokenStream]:
-        streams = list(self._streams)
-        if len(streams) == 1:
-            return [stream for stream in streams if stream.unbalanced]
-        if not self._slots.free:
-            return [stream for stream in streams if not stream.shut or stream.unbalanced]
-        if all(stream.shut for stream in streams):
-            self._streams.rotate(-1)
-            return streams[:1]
-        return [stream for stream in streams if stream.unbalanced]
+    async def _contending(self) -> list[TokenStream]:
+        if len(self._streams) == 1:
+            return []
+        return [stream for stream in list(self._streams) if await stream.contends(self._broker)]
+
+    async def _share(self) -> None:
+        """At most one queue has tokens: each may use all slots that are free."""
+        alone = len(self._streams) == 1
+        for stream in list(self._streams):
+            if stream.unbalanced or (stream.shut and not alone):
+                await stream.resize(least=0 if alone else 1)
+
+    async def _take_turns(self, contending: list[TokenStream]) -> None:
+        """Credit for one queue alone, or for none when no slot is free."""
+        turn = contending[0] if self._slots.free else None
+        for stream in list(self._streams):
+            if stream is not turn and (stream.owes or not stream.shut):
+                await stream.resize(most=0)
+        if turn is not None:
+            self._streams.remove(turn)
+            self._streams.append(turn)
+            await turn.resize()

@@ -19,7 +19,7 @@ async def drain(shift: Shift, grace: timedelta) -> None:
     process is expected to end right after.
     """
     await _take_nothing_new(shift)
-    if not await shift.timers.within(grace, shift.attempts.idle()):
+    if not await shift.timers.within(grace, shift.attempts.idle()) and shift.attempts.running:
         await _stop_all(shift)
     shift.attempts.hand_back_all()
     if not await shift.timers.within(_FOR_RECORDS, shift.reporter.settled()):

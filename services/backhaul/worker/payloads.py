@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from backhaul.worker.typed_dicts import modern
 from backhaul_contracts.wire import Json
 
 MAX_FAULTS = 20
@@ -23,7 +24,7 @@ class Shape:
     """One annotated type, able to read and write its values. Raises pydantic's errors if there can be no schema."""
 
     def __init__(self, annotation: Any) -> None:
-        self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        self._adapter: TypeAdapter[Any] = TypeAdapter(modern(annotation))
         self.input_schema = self._adapter.json_schema(mode="validation")
         self.result_schema = self._adapter.json_schema(mode="serialization")
 

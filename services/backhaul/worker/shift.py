@@ -70,7 +70,7 @@ class Shift:
             max_result=max_result,
         )
         self.attempts = Attempts(execution, self.reporter, self.slots, timers, runs, on_free=self._slot_freed)
-        self.credit = Credit(self.slots)
+        self.credit = Credit(broker, self.slots)
         self.beats = Beats(broker, timers, heartbeat, self._describe)
         self.claims = Claims(
             broker, timers, self.slots, self.reporter, worker_id, beat=lambda: self.beats.number, on_grant=self._start

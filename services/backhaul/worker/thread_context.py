@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from backhaul.worker.attempt import StopCause
-from backhaul.worker.context import Context
+from backhaul.worker.context import Context, Said
 from backhaul_contracts.wire import Json
 
 if TYPE_CHECKING:
@@ -34,19 +34,19 @@ class ThreadContext(Context):
         super().__init__(attempt, submissions, limit=limit, now=now)
         self._loop = loop
 
-    def progress(self, done: float, total: float | None = None, note: str | None = None) -> Any:
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> Said:
         return self._hop(lambda: Context.progress(self, done, total, note))
 
-    def output(self, delta: Json) -> Any:
+    def output(self, delta: Json) -> Said:
         return self._hop(lambda: Context.output(self, delta))
 
-    def log(self, message: str, /, level: str = "info", **fields: Any) -> Any:
+    def log(self, message: str, /, level: str = "info", **fields: Any) -> Said:
         return self._hop(lambda: Context.log(self, message, level, **fields))
 
-    def save(self, checkpoint: Json) -> Any:
+    def save(self, checkpoint: Json) -> Said:
         return self._hop(lambda: Context.save(self, checkpoint))
 
-    def submit(self, kind: str, input: Json = None, *, key: str | None = None, **options: Any) -> Any:
+    def submit(self, kind: str, input: Json = None, *, key: str | None = None, **options: Any) -> Said:
         return self._hop(lambda: Context.submit(self, kind, input, key=key, **options))
 
     def _hop(self, call: Callable[[], Awaitable[Any]]) -> Any:

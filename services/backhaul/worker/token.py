@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from backhaul.core import topology
+from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul.worker.slots import KindSlots, Slots
 
@@ -56,11 +57,23 @@ class TokenStream:
         """Whether no token comes at all until it is resized."""
         return self._credit == 0
 
+    async def contends(self, broker: Broker) -> bool:
+        """Whether tokens wait in its queue, or go back there. As far as is known, if the broker cannot be asked."""
+        if self._surplus:
+            return True
+        try:
+            return bool(await broker.ready(topology.task_queue(self.queue)))
+        except BrokerUnavailable:
+            return False
+
+    @property
+    def owes(self) -> bool:
+        """Whether something waits for it to be resized."""
+        return bool(self._surplus or self._aged or self._interrupted)
+
     @property
     def unbalanced(self) -> bool:
-        if self._subscription is None:
-            return False
-        return bool(self._surplus or self._aged or self._interrupted) or self._open < self.room()
+        return self._subscription is not None and (self.owes or self._open < self.room())
 
     def room(self) -> int:
         """How many more tokens there are slots for."""
@@ -78,13 +91,13 @@ class TokenStream:
         queue = topology.task_queue(self.queue)
         self._subscription = await broker.consume(queue, self._arrived, credit=self._credit, on_lost=self._lost)
 
-    async def resize(self) -> None:
-        """Let as many tokens come as there are slots for; then settle what had to wait for that."""
+    async def resize(self, *, least: int = 0, most: int | None = None) -> None:
+        """Let as many tokens come as there are slots for, within these bounds; then settle what waited for that."""
         if self._subscription is None or self._closed:
             return
         aged, self._aged = self._aged, []
         surplus, self._surplus = self._surplus, []
-        await self._subscription.resize(self._measure)
+        await self._subscription.resize(lambda: self._measure(least, most))
         for token in aged:
             token.delivery.ack()
         for token in surplus:
@@ -120,11 +133,12 @@ class TokenStream:
             self._aged.append(token)
             self._on_unbalanced()
 
-    def _measure(self) -> int:
+    def _measure(self, least: int, most: int | None) -> int:
+        room = max(least, self.room())
         self._generation += 1
         self._interrupted = False
-        self._open = self._credit = self.room()
-        return self._open
+        self._open = self._credit = room if most is None else min(room, most)
+        return self._credit
 
     def _arrived(self, delivery: Delivery) -> None:
         self._open -= 1

@@ -57,13 +57,15 @@ async def test_a_resource_that_cannot_be_opened_ends_the_worker_with_one_sentenc
     @service.resource
     async def pool() -> AsyncIterator[Pool]:
         raise OSError("no such host")
-        yield
+        yield  # type: ignore[unreachable]
 
     @service.handler("test.it")
     async def handle(nothing: None, pool: Pool) -> None:
         return None
 
-    with pytest.RaisesGroup(pytest.RaisesExc(ConfigurationError, match=r"pool cannot be opened: OSError: no such host")):
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(ConfigurationError, match=r"pool cannot be opened: OSError: no such host")
+    ):
         async with play(service, announced=False) as stage:
             await stage.run
 
