@@ -1,5 +1,6 @@
 """Errors as the command line tells them: one line that names the thing, the fact and the remedy."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ class Misuse(typer.TyperException):
 
 def run(app: typer.Typer, arguments: Sequence[str], *, name: str) -> int:
     """The exit code of one command: its own, or 1 for a known fault, 2 for wrong usage, 130 if it is interrupted."""
+    # Roles set up logs of their own. Any other command tells its faults itself, in a sentence.
+    logging.getLogger("backhaul").addHandler(logging.NullHandler())
     try:
         code = app(list(arguments), prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
