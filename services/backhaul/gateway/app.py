@@ -10,7 +10,7 @@ from backhaul.core.errors import Rejected
 from backhaul.gateway.calls import routes
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.guards import LoopbackGuard, is_loopback
-from backhaul.gateway.openapi import Description
+from backhaul.gateway.openapi import Description, Document, document
 from backhaul.gateway.problems import Faults, problem_reply
 from backhaul.gateway.replies import header
 from backhaul.gateway.routes import JSON, Operation, Route
@@ -30,20 +30,28 @@ def create_app(gateway: Gateway) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         exception_handlers={HTTPException: _no_such_call},
     )
     calls = routes(gateway)
-    description = Description(gateway, app, calls)
-    limit = gateway.settings.max_body
-    app.router.routes += [
-        *calls,
-        Route("GET", "/openapi.json", description.openapi, _OPENAPI, body_limit=limit),
-        Route("GET", "/docs", description.docs, _DOCS, body_limit=limit),
-    ]
+    written = document(app, calls)
+    app.openapi = lambda: written  # type: ignore[method-assign]
+    calls += _descriptions(gateway, written)
+    for call in calls:
+        call.answer_head_too()
+    app.router.routes += calls
     if is_loopback(gateway.settings.host):
         app.add_middleware(LoopbackGuard)
     app.add_middleware(Faults)
     return app
+
+
+def _descriptions(gateway: Gateway, written: Document) -> list[Route]:
+    description, limit = Description(gateway, written), gateway.settings.max_body
+    return [
+        Route("GET", "/openapi.json", description.openapi, _OPENAPI, body_limit=limit),
+        Route("GET", "/docs", description.docs, _DOCS, body_limit=limit),
+    ]
 
 
 async def _no_such_call(request: StarletteRequest, error: Exception) -> Response:
@@ -62,5 +70,5 @@ async def _no_such_call(request: StarletteRequest, error: Exception) -> Response
 
 def _methods(request: StarletteRequest) -> list[str]:
     routes = [route for route in request.app.routes if isinstance(route, Route)]
-    methods = {route.method for route in routes if route.matches(request.scope)[0] is not Match.NONE}
-    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+    fitting = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in fitting for method in route.methods or ()})

@@ -27,9 +27,9 @@ Document = dict[str, Any]
 class Description:
     """The endpoints that describe the API: `/openapi.json` for programs, `/docs` for people."""
 
-    def __init__(self, gateway: Gateway, app: FastAPI, routes: Sequence[Route]) -> None:
+    def __init__(self, gateway: Gateway, bare: Document) -> None:
         self._gateway = gateway
-        self._bare = document(app, routes)
+        self._bare = bare
 
     async def openapi(self, request: Request) -> ASGIApp:
         return Reply(200, codec.dumps(await self._document()))

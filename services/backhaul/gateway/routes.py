@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backhaul.core.errors import Rejected, StoreUnavailable
@@ -70,20 +69,18 @@ class Route(APIRoute):
             response_model=None,
             openapi_extra=operation.openapi(),
         )
-        self.method = method
+        self.methods = self._methods = {method}
         self.operation = operation
         self._endpoint = endpoint
         self._body_limit = body_limit
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """HEAD is answered wherever GET is (RFC 9110 §9.3.2); the server leaves the body out."""
-        match, child_scope = super().matches(scope)
-        if match is Match.PARTIAL and scope["method"] == "HEAD" and self.method == "GET":
-            return Match.FULL, child_scope
-        return match, child_scope
+    def answer_head_too(self) -> None:
+        """From now on HEAD is answered as GET is (RFC 9110 §9.3.2). Not before OpenAPI is written: it is no call."""
+        if "GET" in self._methods:
+            self._methods.add("HEAD")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in (self.method, "HEAD"):
+        if scope["method"] not in self._methods:
             await super().handle(scope, receive, send)
             return
         try:
