@@ -24,7 +24,7 @@ _FOR_A_CONNECTION = timedelta(seconds=5)
 _TO_CONNECT = timedelta(seconds=3)
 _PING = timedelta(seconds=2)
 
-_SESSION = {
+SESSION = {
     "statement_timeout": "5s",
     "idle_in_transaction_session_timeout": "10s",  # a process that is frozen holds no locks for longer
     "jit": "off",
@@ -44,7 +44,7 @@ class PostgresRunner:
         self._name = redacted(url)
         self._engine = postgresql_engine(
             url,
-            _SESSION,
+            SESSION,
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=_FOR_A_CONNECTION.total_seconds(),

@@ -48,7 +48,8 @@ def ensure(connection: Connection) -> None:
 def create(connection: Connection) -> None:
     """Make the newest schema in an empty database."""
     METADATA.create_all(connection)
-    connection.execute(text(f"CREATE TABLE {TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    number = f"version_num VARCHAR(32) NOT NULL, CONSTRAINT {TABLE}_pkc PRIMARY KEY (version_num)"
+    connection.execute(text(f"CREATE TABLE {TABLE} ({number})"))
     connection.execute(text(f"INSERT INTO {TABLE} (version_num) VALUES (:head)"), {"head": HEAD})
 
 

@@ -41,6 +41,8 @@ def migrated(postgresql_server: PostgreSQLServer) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "inline", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An empty database of this test's own."""
+    if request.param == "inline":
+        request.getfixturevalue("blocking_allowed")
     if request.param != "postgresql":
         yield Place(f"sqlite:///{tmp_path / 'store.db'}", inline=request.param == "inline")
         return

@@ -1,0 +1,164 @@
+"""Opening: by URL, and only a database whose schema fits."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from backhaul.core.clock import SystemClock
+from backhaul.core.errors import ConfigurationError, StoreUnavailable
+from backhaul.store import SqlStore, check, open_store, upgrade, versions
+from backhaul.store.postgresql import postgresql_engine
+from backhaul.store.schema import METADATA
+from backhaul.store.urls import parse
+from tests.conformance.store.conftest import RULES
+from tests.support.databases import create_database, drop_database
+from tests.support.ports import free_port
+from tests.support.servers import PostgreSQLServer
+
+
+@pytest.fixture
+def empty_database(postgresql_server: PostgreSQLServer) -> Iterator[str]:
+    """A PostgreSQL database without tables, for tests that have no loop."""
+    url = asyncio.run(create_database(postgresql_server.url))
+    yield url
+    asyncio.run(drop_database(postgresql_server.url, url))
+
+
+def opened(url: str) -> SqlStore:
+    return open_store(url, clock=SystemClock(), rules=RULES)
+
+
+async def test_an_open_store_answers(store: SqlStore) -> None:
+    assert await store.ping() is None
+
+
+async def test_a_store_is_stopped_as_often_as_one_likes(store: SqlStore) -> None:
+    await store.stop()
+
+    assert await store.stop() is None
+
+
+async def test_a_store_that_never_started_can_be_stopped(tmp_path: Path) -> None:
+    store = opened(f"sqlite:///{tmp_path / 'store.db'}")
+
+    assert await store.stop() is None
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://localhost/tasks", "mysql is not supported"),
+        ("nonsense", "cannot be read"),
+        ("postgresql://localhost/tasks?sslmod=require", "unknown parameter, sslmod"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_with_what_would(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        opened(url)
+
+
+async def test_a_database_without_our_tables_is_not_started(database_url: str) -> None:
+    store = opened(database_url)
+
+    with pytest.raises(ConfigurationError, match="run `backhaul db upgrade`") as raised:
+        await store.start()
+
+    assert password(database_url) not in str(raised.value)
+    await store.stop()
+
+
+async def test_a_database_that_nobody_serves_is_unavailable() -> None:
+    store = opened(f"postgresql://us:secret@127.0.0.1:{free_port()}/tasks")
+
+    with pytest.raises(StoreUnavailable, match="cannot be reached") as raised:
+        await store.start()
+
+    assert "secret" not in str(raised.value)
+    await store.stop()
+
+
+async def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    store = opened(f"sqlite:///{tmp_path / 'missing' / 'store.db'}")
+
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        await store.start()
+
+    await store.stop()
+
+
+def test_an_upgrade_makes_the_schema_fit(empty_database: str) -> None:
+    before = check(empty_database)
+
+    upgrade(empty_database)
+    upgrade(empty_database)
+
+    assert before is not None
+    assert "holds no tables" in before
+    assert check(empty_database) is None
+
+
+def test_several_may_upgrade_at_once(empty_database: str) -> None:
+    with ProcessPoolExecutor(3, get_context("spawn")) as processes:
+        for done in [processes.submit(upgrade, empty_database) for _ in range(3)]:
+            done.result()
+
+    assert check(empty_database) is None
+
+
+def test_a_schema_of_another_version_is_named(empty_database: str) -> None:
+    upgrade(empty_database)
+    asyncio.run(stamp(empty_database, "9999"))
+    newer = check(empty_database)
+    asyncio.run(stamp(empty_database, "0000"))
+    older = check(empty_database)
+
+    assert newer is not None
+    assert "install the newer version" in newer
+    assert older is not None
+    assert f"needs {versions.HEAD}: run `backhaul db upgrade`" in older
+
+
+def test_the_newest_migration_is_the_version_that_is_needed() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(versions.__file__).parent / "migrations"))
+
+    assert ScriptDirectory.from_config(config).get_heads() == [versions.HEAD]
+
+
+def test_the_migrations_make_the_tables_that_statements_are_written_for(empty_database: str) -> None:
+    upgrade(empty_database)
+
+    assert asyncio.run(differences(empty_database)) == []
+
+
+async def differences(url: str) -> list[object]:
+    engine = postgresql_engine(parse(url), {})
+    async with engine.connect() as connection:
+        found = await connection.run_sync(
+            lambda plain: compare_metadata(
+                MigrationContext.configure(plain, opts={"version_table": versions.TABLE}), METADATA
+            )
+        )
+    await engine.dispose()
+    return list(found)
+
+
+async def stamp(url: str, version: str) -> None:
+    engine = postgresql_engine(parse(url), {})
+    async with engine.begin() as connection:
+        await connection.execute(text(f"UPDATE {versions.TABLE} SET version_num = :version"), {"version": version})
+    await engine.dispose()
+
+
+def password(url: str) -> str:
+    return str(parse(url).password)
+

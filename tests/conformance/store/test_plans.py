@@ -1,0 +1,139 @@
+"""Plans: whatever a request waits for is answered along an index, however many tasks there are."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import Engine, create_engine, event
+
+from backhaul.core.commands import Cancel
+from backhaul.core.ports.store import TaskQuery
+from backhaul.core.record import RawJson
+from backhaul.store import SqlStore
+from backhaul.store.postgresql import SESSION
+from backhaul_contracts.ids import new_task_id
+from backhaul_contracts.tasks import Status
+from tests.conformance.store.conftest import Place
+from tests.conformance.store.given import LEASE, PAST, accepted, beat, claim, draft, granted, records, succeeded
+
+Statement = tuple[str, tuple[Any, ...]]
+Request = Callable[[SqlStore], Awaitable[object]]
+TASK = new_task_id()
+BIG = {"tasks", "states", "events", "task_metadata"}
+
+
+def finds(**conditions: Any) -> Request:
+    return lambda store: store.find(TaskQuery("default", **conditions))
+
+
+REQUESTS: dict[str, Request] = {
+    "get": lambda store: store.snapshot("default", TASK),
+    "events": lambda store: store.events(TASK, 3, 100),
+    "seqs": lambda store: store.seqs([TASK, new_task_id()]),
+    "list": finds(),
+    "list on": finds(before=TASK),
+    "list by status": finds(statuses=(Status.QUEUED, Status.RUNNING)),
+    "list by kind": finds(kind="test.k3"),
+    "list by queue": finds(queue="q3"),
+    "list by key": finds(key="key-17"),
+    "list by parent": finds(parent_id=TASK),
+    "list by metadata": finds(metadata={"colour": "c17"}),
+    "list by all": finds(metadata={"colour": "c17"}, statuses=(Status.QUEUED,), kind="test.k3", queue="q3"),
+    "list by creation": finds(created_after=PAST, created_before=PAST + timedelta(days=1)),
+    "accept": lambda store: store.accept([draft(), draft(key="key-17"), draft(key="new")]),
+    "claim": lambda store: store.claim([claim(5, queue="q3", kinds=["test.k3"])], LEASE),
+    "claim again": lambda store: store.claim([claim(queue="q3", repeat=True)], LEASE),
+    "cancel": lambda store: store.advance([Cancel(TASK)]),
+    "beat": lambda store: store.beat([beat()], LEASE),
+    "delete": lambda store: store.forget("default", TASK),
+    "owed": lambda store: store.owed(timedelta(0), 10),
+    "due": lambda store: store.overdue(10),
+    "purge": lambda store: store.purge(10),
+}
+
+
+@contextmanager
+def noted() -> Iterator[list[Statement]]:
+    """The statements that are executed meanwhile."""
+    statements: list[Statement] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, ____: bool) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append((statement, tuple(parameters)))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+async def fill(store: SqlStore, thousands: int) -> None:
+    """Tasks of ten kinds in ten queues, most of them done."""
+    for thousand in range(thousands):
+        drafts = [
+            draft(
+                kind=f"test.k{n % 10}",
+                queue=f"q{n % 10}",
+                key=f"key-{thousand}-{n}" if n % 2 else None,
+                parent_id=new_task_id() if n % 5 == 0 else None,
+                metadata=RawJson(f'{{"colour":"c{n % 100}"}}'),
+            )
+            for n in range(1_000)
+        ]
+        await accepted(store, *drafts)
+        for n in range(10):
+            started = records(await granted(store, claim(90, queue=f"q{n}", kinds=[f"test.k{n}"])))
+            await store.advance([succeeded(record) for record in started])
+
+
+async def plans(url: str, settings: Mapping[str, str], statements: Sequence[Statement]) -> list[str]:
+    connection = await asyncpg.connect(url, server_settings=dict(settings))
+    try:
+        return [
+            "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *parameters))
+            for statement, parameters in statements
+        ]
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_postgresql_answers_every_request_along_indexes(place: Place, store: SqlStore) -> None:
+    """As its planner likes to by itself, and with the settings of the store, which must do before it has statistics."""
+    await fill(store, thousands=20)
+    await analyse(place.url)
+
+    for name, request in REQUESTS.items():
+        with noted() as statements:
+            await request(store)
+        for settings in ({}, SESSION):
+            for plan in await plans(place.url, settings, statements):
+                scanned = re.findall(r"Seq Scan on (\w+)", plan)
+                assert not BIG.intersection(scanned), f"{name} reads {scanned} whole:\n{plan}"
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+async def test_sqlite_answers_every_request_along_indexes(place: Place, store: SqlStore) -> None:
+    await fill(store, thousands=1)
+    engine = create_engine(place.url)
+
+    for name, request in REQUESTS.items():
+        with noted() as statements:
+            await request(store)
+        with engine.connect() as connection:
+            connection.connection.driver_connection.create_function("store_now", 0, lambda: 0)
+            for statement, parameters in statements:
+                explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plan = "\n".join(row[-1] for row in explained)
+                scanned = re.findall(r"SCAN (\w+)(?! USING)", plan)
+                assert not BIG.intersection(scanned), f"{name} reads {scanned} whole:\n{plan}"
+    engine.dispose()
+
+
+async def analyse(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("ANALYZE")
+    await connection.close()
