@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Subquery, Text, func, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Subquery, Text, func, select, update
 
 from backhaul.core.ports.store import Dispatch
 from backhaul.core.record import Record
@@ -53,12 +53,11 @@ _UPDATE = (
 _WRITE = Together(_UPDATE, journal.LOG, last=journal.OWE)
 
 
-def locked(*conditions: ColumnElement[bool], skip_locked: bool = False) -> Subquery:
+def locked(*, skip_locked: bool = False) -> Subquery:
     """The states of the tasks `TASK_IDS`, locked one by one in the order of their ids."""
     return (
         select(states)
         .join(TASK_IDS.table, states.c.task_id == TASK_IDS.c.task_id)
-        .where(*conditions)
         .order_by(states.c.task_id)
         .with_for_update(of=states, skip_locked=skip_locked)
         .subquery("locked")

@@ -62,7 +62,9 @@ _WAITING = (
     .limit(bindparam("most", type_=Integer))
 )
 
-_chosen = locked(IS_QUEUED, skip_locked=True)
+# Without `IS_QUEUED`, which `transitions.claim` checks anyway: it would tempt PostgreSQL to read the whole backlog from
+# the index of claimable tasks instead of looking the chosen ones up.
+_chosen = locked(skip_locked=True)
 _LOCK = select(*snapshot_columns(_chosen), store_now()).join_from(_chosen, tasks, tasks.c.id == _chosen.c.task_id)
 
 
