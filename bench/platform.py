@@ -18,6 +18,7 @@ import asyncpg
 from backhaul.embedded import embedded
 from bench.connection import Connection
 from bench.noop import service
+from bench.processor import ProcessorTime, listener
 from tests.acceptance.deployment import Deployment, answers
 from tests.support.servers import servers
 
@@ -38,16 +39,24 @@ async def main(amqp_url: str, database_url: str) -> None:
         deployment = await stack.enter_async_context(Deployment(amqp_url, database_url, BACKHAUL_LOG_LEVEL="warning"))
         gateway = await deployment.gateway()
         port = int(gateway.url.rpartition(":")[2])
-        deployment.ledger()
+        ledger = deployment.ledger()
         worker = deployment.worker_of("bench.noop:service")
         await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
         database = await asyncpg.connect(database_url)
         stack.push_async_callback(database.close)
         await idle("submit to result pushed, RabbitMQ and PostgreSQL", port, bare)
+        pids = {"gateway": gateway.pid, "ledger": ledger.pid, "worker": worker.pid}
+        spent = ProcessorTime({**pids, "RabbitMQ": listener(amqp_url), "PostgreSQL": listener(database_url)})
         await whole(port, database, "whole tasks, submitted one by one by 64 clients", submit_singly)
+        report("  microseconds of processor time for each", spent.since_last(TASKS))
         await whole(port, database, "whole tasks, submitted in batches of 100", submit_in_batches)
+        report("  microseconds of processor time for each", spent.since_last(TASKS))
         await asyncio.to_thread(worker.terminate)
+        spent = ProcessorTime(
+            {"gateway": gateway.pid, "RabbitMQ": listener(amqp_url), "PostgreSQL": listener(database_url)}
+        )
         await submits(port)
+        report("  microseconds of processor time for each", spent.since_last(SUBMITS))
 
 
 def report(what: str, figure: str) -> None:
