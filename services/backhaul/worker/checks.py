@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from backhaul.core.errors import ConfigurationError
-from backhaul.worker.retry_policy import Length
+from backhaul.worker.retry_policy import Length, RetryPolicy
 from backhaul_contracts.wire import KIND_PATTERN, NAME_PATTERN, parse_duration
 
 _LONGEST_KIND = 200
@@ -36,6 +36,18 @@ def check_slots(what: str, slots: object) -> None:
     """Raises `ConfigurationError` if `slots` is not a whole number from 1."""
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
         raise ConfigurationError(f"{what} has slots={slots!r}: give a whole number from 1")
+
+
+def check_options(kind: str, *, queue: object, slots: object, version: object, retry: object) -> None:
+    """Raises `ConfigurationError` if an option of a handler cannot be."""
+    check_name(f"handler {kind} with queue", queue)
+    check_version(f"handler {kind}", version)
+    if slots is not None:
+        check_slots(f"handler {kind}", slots)
+    if not isinstance(retry, RetryPolicy | None):
+        raise ConfigurationError(
+            f"handler {kind} has retry={retry!r}: give a RetryPolicy, such as RetryPolicy(max_attempts=5)"
+        )
 
 
 def option_length(kind: str, name: str, value: Length | None) -> timedelta:

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.worker.offers import Offer, Offers
+from backhaul.worker.open_claim import OpenClaim
 from backhaul.worker.patience import Patience
 from backhaul.worker.reporter import Reporter
 from backhaul.worker.slots import Slots
@@ -24,17 +24,6 @@ from backhaul_contracts.messages import Claimed, write_batch
 _log = logging.getLogger("backhaul.worker")
 
 PATIENCE = timedelta(seconds=2)
-
-
-@dataclass(slots=True, eq=False)
-class OpenClaim:
-    """A claim without an answer, the tokens that led to it, and what it offers."""
-
-    claim: Claim
-    stream: TokenStream
-    tokens: list[Token]
-    offer: Offer
-    made_at: float
 
 
 class Claims:
@@ -93,9 +82,7 @@ class Claims:
     def abandon(self) -> None:
         """Wait for no answer any more: the tokens go back."""
         for claim in self._open.values():
-            for token in claim.tokens:
-                token.delivery.requeue()
-            claim.tokens.clear()
+            claim.give_back()
 
     async def answered(self) -> None:
         """Return when no claim is without an answer."""

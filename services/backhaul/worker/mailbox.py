@@ -31,7 +31,6 @@ class Mailbox:
         self,
         broker: Broker,
         worker_id: str,
-        *,
         on_answer: Callable[[Answer], None],
         on_stop: Callable[[Stop], None],
         on_submitted: Callable[[Delivery], None],

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from backhaul.core.errors import ConfigurationError
 from backhaul.worker import resources
-from backhaul.worker.checks import check_kind, check_name, check_slots, check_version, option_length
+from backhaul.worker.checks import check_kind, check_name, check_options, check_slots, check_version, option_length
 from backhaul.worker.handler import Handler, place
 from backhaul.worker.resources import Resource
 from backhaul.worker.retry_policy import Length, RetryPolicy
@@ -61,28 +62,22 @@ class Service:
           price of stopping in an outage.
         """
         self._check_new(kind)
-        check_name(f"handler {kind} with queue", self.name if queue is None else queue)
-        if slots is not None:
-            check_slots(f"handler {kind}", slots)
-        check_version(f"handler {kind}", version)
-        lengths = option_length(kind, "timeout", timeout), option_length(kind, "grace", grace)
+        check_options(kind, queue=self.name if queue is None else queue, slots=slots, version=version, retry=retry)
+        make = partial(
+            Handler,
+            kind=kind,
+            version=version,
+            queue=queue or self.name,
+            timeout=option_length(kind, "timeout", timeout),
+            grace=option_length(kind, "grace", grace),
+            retry=retry or RetryPolicy(),
+            slots=slots,
+            exclusive=exclusive,
+        )
         names = _names_of_caller()
 
         def define(function: Function) -> Function:
-            handler = Handler(
-                kind=kind,
-                function=function,
-                version=version,
-                queue=queue or self.name,
-                timeout=lengths[0],
-                grace=lengths[1],
-                retry=retry or RetryPolicy(),
-                run_in=place(kind, function, run_in),
-                slots=slots,
-                exclusive=exclusive,
-            )
-            handler.read(names)
-            self.handlers[kind] = handler
+            self._add(make(function=function, run_in=place(kind, function, run_in)), names)
             return function
 
         return define
@@ -134,6 +129,11 @@ class Service:
             raise ConfigurationError(
                 f"handler {kind} is defined twice in service {self.name}: give one of them another kind"
             )
+
+    def _add(self, handler: Handler, names: Mapping[str, Any]) -> None:
+        self._check_new(handler.kind)
+        handler.read(names)
+        self.handlers[handler.kind] = handler
 
     def __repr__(self) -> str:
         return f"<Service {self.name} {self.version}: {', '.join(self.handlers) or 'no handlers'}>"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,16 @@ from backhaul_contracts.reports import Ruling
 _CAUSES = {StopReason.CANCELLED: StopCause.CANCELLED, StopReason.REPLACED: StopCause.REPLACED}
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a worker is told about itself and its surroundings."""
+
+    worker_id: str
+    heartbeat: timedelta
+    max_result: int
+    clock: Clock
+
+
 class Shift:
     """One run of a worker. Its `loops` run in the task group `runs`, beside the attempts."""
 
@@ -40,48 +51,34 @@ class Shift:
         broker: Broker,
         runs: asyncio.TaskGroup,
         leave: asyncio.Event,
-        *,
-        worker_id: str,
-        heartbeat: timedelta,
-        max_result: int,
-        clock: Clock,
+        terms: Terms,
     ) -> None:
         self.service = service
-        self.worker_id = worker_id
         self.leave = leave
         """Set when the worker is to end."""
-        self.timers = timers = Timers(clock)
+        self._terms = terms
+        self._broker = broker
+        self._back = asyncio.Event()
+        worker_id = terms.worker_id
+        self.timers = timers = Timers(terms.clock)
         self.slots = Slots(service.slots, service.handlers.values())
         self.reporter = Reporter(broker, timers, worker_id, on_over=self._over)
         self.submissions = Submissions(broker, timers, reply_queue(worker_id))
-        self.mailbox = Mailbox(
-            broker,
-            worker_id,
-            on_answer=self._answered,
-            on_stop=self._stop,
-            on_submitted=self.submissions.answered,
-        )
+        self.mailbox = Mailbox(broker, worker_id, self._answered, self._stop, self.submissions.answered)
         self.threads = Threads(service.name, service.slots)
-        execution = Execution(
-            {kind: _duty(handler, resources) for kind, handler in service.handlers.items()},
-            self.threads,
-            self.submissions,
-            clock=clock,
-            max_result=max_result,
-        )
+        execution = self._execution(resources)
         self.attempts = Attempts(execution, self.reporter, self.slots, timers, runs, on_free=self._slot_freed)
         self.credit = Credit(broker, self.slots)
-        self.beats = Beats(broker, timers, heartbeat, self._describe)
+        self.beats = Beats(broker, timers, terms.heartbeat, self._describe)
         self.claims = Claims(
             broker, timers, self.slots, self.reporter, worker_id, beat=lambda: self.beats.number, on_grant=self._start
         )
-        self.exclusive = ExclusiveWatch(self.beats, timers, heartbeat, lambda: self.attempts.running, self._let_go)
+        self.exclusive = ExclusiveWatch(
+            self.beats, timers, terms.heartbeat, lambda: self.attempts.running, self._let_go
+        )
         self.streams = self._streams()
         self.claims.watch(self.streams)
         self.credit.watch(self.streams)
-        self._heartbeat = heartbeat
-        self._broker = broker
-        self._back = asyncio.Event()
         broker.on_reconnect(self._reconnected)
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
@@ -98,6 +95,15 @@ class Shift:
         self._back.clear()
         await self.timers.within(length, self._back.wait())
 
+    def _execution(self, resources: Mapping[type, Any]) -> Execution:
+        return Execution(
+            {kind: _duty(handler, resources) for kind, handler in self.service.handlers.items()},
+            self.threads,
+            self.submissions,
+            clock=self._terms.clock,
+            max_result=self._terms.max_result,
+        )
+
     def _streams(self) -> list[TokenStream]:
         queues = dict.fromkeys(handler.queue for handler in self.service.handlers.values())
         return [
@@ -112,9 +118,9 @@ class Shift:
         ]
 
     def _describe(self, number: int, announce: bool) -> Beat:
-        self.attempts.settle_tokens(self._heartbeat)
+        self.attempts.settle_tokens(self._terms.heartbeat)
         return Beat(
-            worker_id=self.worker_id,
+            worker_id=self._terms.worker_id,
             number=number,
             service=self.service.name,
             version=self.service.version,

@@ -13,7 +13,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.worker import resources
 from backhaul.worker.drain import drain
 from backhaul.worker.service import Service
-from backhaul.worker.shift import Shift
+from backhaul.worker.shift import Shift, Terms
 from backhaul.worker.watchdog import Watchdog
 from backhaul_contracts.ids import new_id
 
@@ -60,10 +60,8 @@ class Worker:
         """Set when the platform knows the service's kinds and this worker takes their tasks."""
         self._service = service
         self._broker = broker
-        self._heartbeat = heartbeat
-        self._max_result = max_result
+        self._terms = Terms(self.id, heartbeat, max_result, clock)
         self._drain_grace = drain_grace
-        self._clock = clock
         self._leave = asyncio.Event()
         self._shift: Shift | None = None
 
@@ -110,10 +108,7 @@ class Worker:
             self._broker,
             group,
             self._leave,
-            worker_id=self.id,
-            heartbeat=self._heartbeat,
-            max_result=self._max_result,
-            clock=self._clock,
+            self._terms,
         )
         loops = [group.create_task(loop) for loop in (*shift.loops(), self._follow(stop))]
         try:

@@ -3,12 +3,15 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from pydantic import BaseModel
 
 from backhaul.core import topology
+from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
 from backhaul_contracts.claims import Claim, ClaimAnswer, Grant, Verdict
@@ -27,17 +30,20 @@ from backhaul_contracts.messages import (
 )
 from backhaul_contracts.reports import Recorded, Report, Ruling
 
-PATIENCE = 5.0
+PATIENCE = 10.0
+HASTE = 1000
 
 Key = tuple[str, int]
 Ruler = Callable[[Report], Recorded | None]
 
 
 async def until(reached: Callable[[], Any]) -> None:
-    """Let the loop turn until it is so."""
+    """Let the loop turn until it is so: fast at first, then without taking all of the processor."""
     async with asyncio.timeout(PATIENCE):
-        while not reached():
-            await asyncio.sleep(0)
+        for turn in count():
+            if reached():
+                return
+            await asyncio.sleep(0 if turn < HASTE else 0.001)
 
 
 class ScriptedLedger:
@@ -102,6 +108,11 @@ class ScriptedLedger:
         message = Message(exchange=topology.TASKS, routing_key=queue, body=b"{}", content_type="application/json")
         await self.broker.publish([message] * count)
 
+    async def issue_surely(self, queue: str = "test", count: int = 1) -> None:
+        """Put tokens into a queue, over a broker that may fail."""
+        with suppress(BrokerUnavailable):
+            await self.issue(queue, count)
+
     async def stop(self, grant: Grant, reason: StopReason = StopReason.CANCELLED, *, worker_id: str) -> None:
         """Ask for a stop at once."""
         await self._send(topology.CONTROL, worker_id, StopAsked, [_stop(grant, reason)])
@@ -123,7 +134,9 @@ class ScriptedLedger:
 
     async def answer_claim(self, claim: Claim) -> None:
         """Answer a claim, with the same grants however often."""
-        grants = self._grants.setdefault(claim.claim_id, self._grant(claim))
+        if claim.claim_id not in self._grants:
+            self._grants[claim.claim_id] = self._grant(claim)
+        grants = self._grants[claim.claim_id]
         verdict = Verdict.GRANTED if grants else Verdict.EMPTY
         answer = ClaimAnswer(claim_id=claim.claim_id, worker_id=claim.worker_id, verdict=verdict, grants=grants)
         await self._send(topology.REPLIES, claim.worker_id, ClaimAnswered, [answer])

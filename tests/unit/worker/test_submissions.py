@@ -40,15 +40,16 @@ def parent() -> Service:
 
     @service.handler("test.parent")
     async def handle(nothing: None, ctx: Context) -> str:
-        return await ctx.submit("other.kind", {"a": 1}, priority=7, delay="5s", metadata={"m": "x"})
+        child: str = await ctx.submit("other.kind", {"a": 1}, priority=7, delay="5s", metadata={"m": "x"})
+        return child
 
     @service.handler("test.thread")
     def handle_in_thread(nothing: None, ctx: Context) -> Any:
         return [ctx.submit("other.kind", 1), ctx.submit("other.kind", 2, key="mine")]
 
     @service.handler("test.careless")
-    async def careless(nothing: None, ctx: Context) -> str:
-        return await ctx.submit("other.kind", 1, colour="red")
+    async def careless(nothing: None, ctx: Context) -> None:
+        await ctx.submit("other.kind", 1, colour="red")
 
     @service.handler("test.refused")
     async def refused(nothing: None, ctx: Context) -> Any:
