@@ -8,6 +8,7 @@ from starlette.routing import Match
 
 from backhaul.core.errors import Rejected
 from backhaul.gateway.calls import routes
+from backhaul.gateway.direct import DirectApp
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.guards import LoopbackGuard, is_loopback
 from backhaul.gateway.openapi import Description, Document, document
@@ -22,7 +23,7 @@ _DOCS = Operation(tag="description", summary="The same for people", answers={200
 
 def create_app(gateway: Gateway) -> FastAPI:
     """The HTTP API of `gateway`, whose store, broker and `run` are started by whoever serves the application."""
-    app = FastAPI(
+    app = DirectApp(
         title="Backhaul",
         version="1",
         description="Turns long work into a fast HTTP API.",

@@ -69,18 +69,18 @@ class Route(APIRoute):
             response_model=None,
             openapi_extra=operation.openapi(),
         )
-        self.methods = self._methods = {method}
+        self.methods = self.answers = {method}
         self.operation = operation
         self._endpoint = endpoint
         self._body_limit = body_limit
 
     def answer_head_too(self) -> None:
         """From now on HEAD is answered as GET is (RFC 9110 §9.3.2). Not before OpenAPI is written: it is no call."""
-        if "GET" in self._methods:
-            self._methods.add("HEAD")
+        if "GET" in self.answers:
+            self.answers.add("HEAD")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in self._methods:
+        if scope["method"] not in self.answers:
             await super().handle(scope, receive, send)
             return
         try:
