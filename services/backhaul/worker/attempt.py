@@ -2,6 +2,7 @@
 
 import asyncio
 from enum import StrEnum
+from typing import Any
 
 from backhaul.worker.handler import Handler, RunIn
 from backhaul.worker.reports import Reports
@@ -31,11 +32,11 @@ class Attempt:
         "claimed_at",
         "grant",
         "handler",
+        "interruptible",
         "noticed",
         "reports",
         "run",
         "started_at",
-        "task",
         "timer",
         "token",
     )
@@ -53,8 +54,8 @@ class Attempt:
         self.cause: StopCause | None = None
         self.noticed = False
         """Whether its handler has seen that it should stop."""
-        self.task: asyncio.Task[None] | None = None
-        """The run of an async handler while it is under way."""
+        self.interruptible: asyncio.Task[Any] | None = None
+        """What a stop interrupts: an async handler, or a call of a thread that may wait for long."""
         self.run: asyncio.Task[None] | None = None
         """All of its execution, from reading the input to the outcome."""
         self.timer: Timer | None = None
@@ -75,8 +76,8 @@ class Attempt:
         first = self.cause is None
         if first or cause is StopCause.REPLACED:
             self.cause = cause
-        if first and self.task is not None:
-            self.task.cancel()
+        if first and self.interruptible is not None:
+            self.interruptible.cancel()
         return first
 
     def __str__(self) -> str:

@@ -74,11 +74,11 @@ class Execution:
         arguments = self._arguments(duty, attempt)
         if attempt.in_thread:
             return await self._call_in_thread(attempt, lambda: duty.handler.function(input, **arguments))
-        attempt.task = asyncio.current_task()
+        attempt.interruptible = asyncio.current_task()
         try:
             return await duty.handler.function(input, **arguments)
         finally:
-            attempt.task = None
+            attempt.interruptible = None
 
     def _arguments(self, duty: Duty, attempt: Attempt) -> Mapping[str, Any]:
         name = duty.signature.context

@@ -8,7 +8,7 @@ from backhaul.core import topology
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul_contracts.beats import BeatAnswer, Stop
 from backhaul_contracts.claims import ClaimAnswer
-from backhaul_contracts.envelope import CLOUDEVENT
+from backhaul_contracts.envelope import CLOUDEVENT_BATCH
 from backhaul_contracts.messages import CONTROL, REPLIES
 from backhaul_contracts.reports import Recorded
 
@@ -58,11 +58,11 @@ class Mailbox:
         self._subscriptions.clear()
 
     def _read_reply(self, delivery: Delivery) -> None:
-        if delivery.content_type == CLOUDEVENT:
+        if delivery.content_type != CLOUDEVENT_BATCH:
             self._on_submitted(delivery)
-        else:
-            for message in REPLIES.read(delivery.body):
-                self._on_answer(message.data)
+            return
+        for message in REPLIES.read(delivery.body):
+            self._on_answer(message.data)
 
     def _read_control(self, delivery: Delivery) -> None:
         for message in CONTROL.read(delivery.body):

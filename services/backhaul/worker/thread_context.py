@@ -47,7 +47,15 @@ class ThreadContext(Context):
         return self._hop(lambda: Context.save(self, checkpoint))
 
     def submit(self, kind: str, input: Json = None, *, key: str | None = None, **options: Any) -> Said:
-        return self._hop(lambda: Context.submit(self, kind, input, key=key, **options))
+        return self._hop(lambda: self._interruptibly(Context.submit(self, kind, input, key=key, **options)))
+
+    async def _interruptibly(self, waiting: Awaitable[Any]) -> Any:
+        """A stop of the attempt ends this wait, which may be long, with `CancelledError`."""
+        self._attempt.interruptible = asyncio.current_task()
+        try:
+            return await waiting
+        finally:
+            self._attempt.interruptible = None
 
     def _hop(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if self._attempt.cause is StopCause.REPLACED:

@@ -159,3 +159,15 @@ async def test_the_end_of_a_child_is_of_no_interest() -> None:
         outcome = await stage.ledger.outcome(await stage.ledger.offer("test.careless"))
 
     assert outcome.report == "failed"
+
+
+async def test_a_thread_that_waits_for_an_answer_can_be_stopped() -> None:
+    async with play(parent()) as stage:
+        intake = Intake(stage)
+        await intake.listen()
+        grant = await stage.ledger.offer("test.thread")
+        await until(lambda: intake.heard)
+        await stage.ledger.stop(grant, worker_id=stage.worker.id)
+        outcome = await stage.ledger.outcome(grant)
+
+    assert outcome.report == "stopped"
