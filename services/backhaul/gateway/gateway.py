@@ -61,6 +61,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._admissions.run())
             group.create_task(self._commands.run())
+            group.create_task(self.lookup.run())
             group.create_task(self.feed.run())
             group.create_task(self._audit.run())
             group.create_task(self.hints.run())

@@ -67,6 +67,9 @@ class SqlStore:
     async def snapshot(self, tenant: str, task_id: TaskId) -> Snapshot | None:
         return await self._runner.read(partial(reading.snapshot, tenant=tenant, task_id=task_id))
 
+    async def snapshots(self, task_ids: Sequence[TaskId]) -> list[Snapshot]:
+        return await self._runner.read(partial(reading.snapshots, task_ids=task_ids))
+
     async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
         return await self._runner.read(partial(reading.read_events, task_id=task_id, after=after, limit=limit))
 

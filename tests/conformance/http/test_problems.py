@@ -112,7 +112,7 @@ async def test_an_unforeseen_error_is_500_with_a_trace_id_and_no_trace(
     async def broken(*_: object) -> None:
         raise RuntimeError("secret of the house")
 
-    monkeypatch.setattr(stage.store, "snapshot", broken)
+    monkeypatch.setattr(stage.store, "snapshots", broken)
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 
     with caplog.at_level(logging.ERROR, "backhaul.gateway"):

@@ -17,6 +17,15 @@ async def test_a_task_is_seen_by_its_tenant_alone(store: SqlStore) -> None:
     assert theirs is None
 
 
+async def test_many_tasks_are_read_at_once_in_the_order_asked_for(store: SqlStore) -> None:
+    first, second = await accepted(store, draft(tenant="ours"), draft(tenant="theirs"))
+
+    found = await store.snapshots([second.id, new_task_id(), first.id])
+
+    assert [snapshot.record for snapshot in found] == [second, first]
+    assert await store.snapshots([]) == []
+
+
 async def test_there_is_no_task_of_an_unknown_id(store: SqlStore) -> None:
     task_id = new_task_id()
 

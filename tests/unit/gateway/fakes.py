@@ -117,6 +117,10 @@ class FakeStore:
         task = self.tasks.get(task_id)
         return task if task is not None and task.record.tenant == tenant else None
 
+    async def snapshots(self, task_ids: Sequence[TaskId]) -> list[Snapshot]:
+        await self._called("snapshots")
+        return [self.tasks[task_id] for task_id in task_ids if task_id in self.tasks]
+
     async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
         await self._called("events")
         return [event for event in self.log.get(task_id, []) if event.seq > after][:limit]

@@ -156,6 +156,10 @@ class Store(Protocol):
         """The task, or None if the tenant has none of that id."""
         ...
 
+    async def snapshots(self, task_ids: Sequence[TaskId]) -> list[Snapshot]:
+        """Those of these tasks that exist, whosever they are, in the order of the ids."""
+        ...
+
     async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
         """Up to `limit` events of a task with `seq` > `after`, in order."""
         ...
