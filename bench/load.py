@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
 CONNECTIONS = 64
@@ -38,12 +39,13 @@ def get(path: str) -> bytes:
 
 async def load(port: int, requests: list[bytes], status: int, connections: int = CONNECTIONS) -> Outcome:
     """Send every request, one at a time on each connection. Each must be answered with `status`."""
-    waiting, bodies = iter(requests), []
+    waiting = iter(requests)
+    bodies: list[bytes] = []
     loop = asyncio.get_running_loop()
     ended = [loop.create_future() for _ in range(connections)]
     begun = time.perf_counter()
     for future in ended:
-        await loop.create_connection(lambda future=future: _Client(waiting, bodies, status, future), "127.0.0.1", port)
+        await loop.create_connection(partial(_Client, waiting, bodies, status, future), "127.0.0.1", port)
     async with asyncio.timeout(_PATIENCE.total_seconds()):
         await asyncio.gather(*ended)
     return Outcome(len(requests), time.perf_counter() - begun, bodies)
