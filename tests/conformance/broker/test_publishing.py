@@ -143,7 +143,7 @@ async def test_a_queue_gets_a_message_once_however_many_keys_lead_to_it(broker: 
     await broker.declare(
         Topology(
             exchanges=(Exchange("live", ExchangeKind.DIRECT),),
-            bindings=tuple(Binding("live", "one", key) for key in "abc") + (Binding("live", "two", "c"),),
+            bindings=(*(Binding("live", "one", key) for key in "abc"), Binding("live", "two", "c")),
         )
     )
 

@@ -8,7 +8,7 @@ from backhaul.broker.memory.consumer import MemoryConsumer, Taken
 from backhaul.broker.memory.faults import Faults
 from backhaul.broker.memory.hub import Hub
 from backhaul.broker.memory.subscriber import Handling
-from backhaul.core.clock import Clock, SystemClock
+from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, Unroutable
 from backhaul.core.ports.broker import Delivery, Message, Subscription
 from backhaul.core.topology import Misfit, Topology
@@ -29,8 +29,7 @@ class MemoryBroker:
         faults: Faults | None = None,
         name: str = "the broker in memory",
     ) -> None:
-        self._clock = clock or SystemClock()
-        self.hub = hub or Hub(clock=self._clock, faults=faults)
+        self.hub = hub or Hub(clock=clock, faults=faults)
         self.name = name
         self._started = False
         self._severed = False
@@ -117,7 +116,7 @@ class MemoryBroker:
     async def subscribe(
         self, queue: str, handle: Callable[[Delivery], Awaitable[None]], *, credit: int
     ) -> Subscription:
-        handling = Handling(queue, handle, self._clock)
+        handling = Handling(queue, handle, self.hub.clock)
         self._handlings.append(handling)
         return await self.consume(queue, handling.take, credit=credit)
 

@@ -42,7 +42,7 @@ class Hub:
         self.dice = Dice(faults or Faults())
         self.running = True
         self.clients: list[Client] = []
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._exchanges: dict[str, MemoryExchange] = {}
         self._queues: dict[str, MemoryQueue] = {}
         self._waits: set[asyncio.Task[None]] = set()
@@ -138,11 +138,11 @@ class Hub:
         return lost
 
     def now(self) -> datetime:
-        return self._clock.now()
+        return self.clock.now()
 
     def later(self, length: timedelta, action: Callable[[], None]) -> None:
         async def wait() -> None:
-            await self._clock.sleep(length)
+            await self.clock.sleep(length)
             action()
 
         task = asyncio.get_running_loop().create_task(wait())

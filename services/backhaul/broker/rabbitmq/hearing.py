@@ -24,6 +24,7 @@ HEARING_ERRORS = (AMQPError, FastStreamException, MessageProcessError, OSError, 
 MOST_CREDIT = 65_535
 _SETTLE_TIMEOUT = 5.0
 _CONNECT_TIMEOUT = 10.0
+_RECOVERY_PAUSE = 1.0
 
 logging.getLogger("aio_pika").setLevel(logging.CRITICAL)  # a traceback for each channel of each lost connection
 
@@ -134,6 +135,7 @@ class Hearing:
             graceful_timeout=None,
             logger=None,
             on_close=(self._closed,),
+            reconnect_interval=_RECOVERY_PAUSE,
             timeout=_CONNECT_TIMEOUT,
         )
         self._subscriber = self._broker.subscriber(

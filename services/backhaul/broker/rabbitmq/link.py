@@ -106,8 +106,6 @@ class Link:
         try:
             session = await Session.open(self._url, name=self._name, heartbeat=self._heartbeat)
         except RefusedError as error:
-            if self.refusal != error.refusal:
-                log.warning("%s", error)
             self.refusal = error.refusal
             self.tried.set()
             self._on_change()
@@ -123,7 +121,7 @@ class Link:
         self._on_change()
         try:
             self._lost_because = await session.watch(self._heartbeat * 2)
-            log.warning("%s was lost: %s", self.broker, self._lost_because)
+            log.warning("%s was lost by %s: %s", self.broker, self._name, self._lost_because)
         finally:
             self._session = None
             self._on_change()

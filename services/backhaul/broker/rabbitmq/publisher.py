@@ -84,6 +84,8 @@ class Publisher:
             return
         if not self._link.up:
             raise BrokerUnavailable(self._link.complaint)
+        if self._link.blocked is not None:
+            raise BrokerUnavailable(f"{self._link.broker} takes no messages now ({self._link.blocked}): make room")
         try:
             async with asyncio.timeout(self._timeout):
                 await self._decided.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self
@@ -70,8 +71,7 @@ class Session:
         options = {"name": name, "heartbeat": str(int(heartbeat.total_seconds()))}
         connection = aiormq.Connection(url.update_query(options), transport_factory=streams)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await connection.connect()
+            await _apart(connection.connect(), CONNECT_TIMEOUT)
         except CONNECT_ERRORS as error:
             farewell = streams.wire.farewell if streams.wire is not None else None
             raise RefusedError(refusal(url, error, farewell)) from error
@@ -120,10 +120,25 @@ class Session:
         """Close in order if the broker still answers, else drop the connection."""
         self.wire.flush()
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                with suppress(*CONNECT_ERRORS):
-                    await self._connection.close()
-        except TimeoutError:
-            pass
+            with suppress(*CONNECT_ERRORS):
+                await _apart(self._connection.close(), CLOSE_TIMEOUT)
         finally:
             self.wire.abort()
+
+
+async def _apart(work: Coroutine[Any, Any, object], limit: float) -> None:
+    """Await something of aiormq in a task of its own.
+
+    aiormq can answer a cancellation with another error, and raise `CancelledError` where nobody has cancelled.
+
+    Raises `TimeoutError` after `limit` seconds, and what the work raises.
+    """
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait((task,), timeout=limit)
+    finally:
+        task.cancel()
+    if not task.done() or task.cancelled():
+        raise TimeoutError
+    task.result()

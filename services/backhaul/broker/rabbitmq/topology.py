@@ -54,7 +54,7 @@ async def check(session: Session, topology: Topology) -> list[Misfit]:
 
 
 async def ready(session: Session, queue: str) -> int | None:
-    """See `Broker.ready`."""
+    """See `Broker.ready`. Raises `ChannelLost` and `TimeoutError`."""
     channel = await session.channel()
     try:
         reply = await channel.call(_stands(queue))

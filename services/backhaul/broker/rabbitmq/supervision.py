@@ -1,0 +1,162 @@
+"""Keeping both connections, and all that runs on them, alive; and telling when everything stands again."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Protocol
+
+from yarl import URL
+
+from backhaul.broker.rabbitmq import topology as objects
+from backhaul.broker.rabbitmq.errors import ChannelLost, Refusal
+from backhaul.broker.rabbitmq.link import Link
+from backhaul.broker.rabbitmq.publisher import Publisher
+from backhaul.broker.rabbitmq.session import Session
+from backhaul.core.errors import BackhaulError, BrokerUnavailable
+from backhaul.core.topology import Topology
+
+log = logging.getLogger(__name__)
+
+
+class Supervised(Protocol):
+    """A consumer, as it is kept alive."""
+
+    queue: str
+    cancelled: bool
+
+    async def run(self) -> None: ...
+    async def cancel(self) -> None: ...
+
+    async def tried(self) -> None:
+        """Return when it is in place, or could not be put there."""
+        ...
+
+
+class Supervisor:
+    """The connections to publish and to consume by. `run` must be running."""
+
+    def __init__(self, url: URL, *, name: str, heartbeat: timedelta, publish_timeout: timedelta) -> None:
+        self._changed = asyncio.Event()
+        self.publishing, self.consuming = (
+            Link(url, name=f"{name} ({purpose})", heartbeat=heartbeat, on_change=self._change)
+            for purpose in ("publish", "consume")
+        )
+        self.publisher = Publisher(self.publishing, timeout=publish_timeout)
+        self.consumers: list[Supervised] = []
+        self.owned: dict[str, Topology] = {}
+        self.callbacks: list[Callable[[], None]] = []
+        self.started = False
+        """Whether a restored connection is news."""
+        self._settled = asyncio.Event()
+        """Set when everything stood for the first time, or when it never will (`_hopeless`)."""
+        self._hopeless: Refusal | None = None
+        self._told: Refusal | None = None
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether both connections are there, and messages are taken."""
+        return self.publisher.ready.is_set() and self.consuming.up and self.publishing.blocked is None
+
+    async def run(self) -> None:
+        """Keep everything alive until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for loop in (self.publishing.run(), self.consuming.run(), self.publisher.run()):
+                    self._group.create_task(loop)
+                for consumer in self.consumers:
+                    self._group.create_task(consumer.run())
+                await self._announce()
+        finally:
+            self._group = None
+
+    async def begin(self, patience: timedelta, *, required: bool) -> BrokerUnavailable | None:
+        """Wait until everything stands; if it is not `required`, only for the first try. Returns what is in the way."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                await (self._settled.wait() if required else self._first_try())
+        if not required or (self._settled.is_set() and self._hopeless is None):
+            return None
+        refusal = self._hopeless or self.publishing.refusal or self.consuming.refusal
+        return refusal.error() if refusal is not None else BrokerUnavailable(self.publishing.complaint)
+
+    async def add(self, consumer: Supervised) -> None:
+        """Keep one more consumer alive; returns when it is in place, if it can be put there now."""
+        self.consumers = [known for known in self.consumers if not known.cancelled] + [consumer]
+        if self._group is not None:
+            self._group.create_task(consumer.run())
+        if (session := self.consuming.now) is not None:
+            await _unless_lost(session, consumer.tried())
+
+    def spawn(self, run: Coroutine[Any, Any, None]) -> None:
+        """Run something that ends by itself, or with everything."""
+        if self._group is not None:
+            self._group.create_task(run)
+        else:
+            run.close()
+
+    async def declare_owned(self, queue: str) -> None:
+        """Make a queue exist if it is a per-process one of ours."""
+        if queue in self.owned:
+            await objects.declare(self.consuming.current(), self.owned[queue])
+
+    async def _announce(self) -> None:
+        """Tell, each time anew, that the broker is there with all that was declared and consumed."""
+        while True:
+            sessions = await self._everything()
+            self._settled.set()
+            if self.started:
+                log.info("%s is connected again", self.publishing.broker)
+                for callback in self.callbacks:
+                    callback()
+            while self.whole and sessions == (self.publishing.now, self.consuming.now):
+                await self._next_change()
+
+    async def _everything(self) -> tuple[Session, Session]:
+        while True:
+            publishing, consuming = await self.publishing.session(), await self.consuming.session()
+            await _unless_lost(publishing, self.publisher.ready.wait())
+            await self._restore_unheard(consuming)
+            for consumer in self.consumers:
+                await _unless_lost(consuming, consumer.tried())
+            if self.whole and (publishing, consuming) == (self.publishing.now, self.consuming.now):
+                return publishing, consuming
+            await self._next_change()
+
+    async def _restore_unheard(self, session: Session) -> None:
+        """Owned queues that are consumed are declared by their consumers."""
+        for queue in self.owned.keys() - {consumer.queue for consumer in self.consumers}:
+            try:
+                await objects.declare(session, self.owned[queue])
+            except (BackhaulError, ChannelLost, TimeoutError) as error:
+                log.warning("queue %s could not be declared again: %s", queue, error)
+
+    async def _first_try(self) -> None:
+        await asyncio.gather(self.publishing.tried.wait(), self.consuming.tried.wait())
+        if self.publishing.up and self.consuming.up:
+            await self._settled.wait()
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _change(self) -> None:
+        self._changed.set()
+        refusal = self.publishing.refusal or self.consuming.refusal
+        if refusal is not None and refusal != self._told:
+            log.warning("%s", refusal.message)
+        if refusal is not None and refusal.final and not self._settled.is_set():
+            self._hopeless = refusal
+            self._settled.set()
+        self._told = refusal
+
+
+async def _unless_lost(session: Session, condition: Coroutine[Any, Any, object]) -> None:
+    """Wait for something that cannot come any more once the connection is lost."""
+    waiting = asyncio.ensure_future(condition)
+    try:
+        await asyncio.wait((waiting, session.lost), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
