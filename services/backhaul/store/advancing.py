@@ -1,6 +1,6 @@
 """Advancing: commands are applied to locked rows, one after another, through the state machine."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from sqlalchemy import Connection, Text, select
@@ -12,10 +12,10 @@ from backhaul.core.ports.store import Dispatch
 from backhaul.core.record import Record
 from backhaul.core.transitions import Change, Refusal, Rules
 from backhaul.store.changing import locked, write
+from backhaul.store.functions import store_now
 from backhaul.store.records import TASK_IDS, read_record, record_columns
 from backhaul.store.recordset import Recordset
 from backhaul.store.schema import tasks, workers
-from backhaul.store.functions import store_now
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.reports import Ruling
 
@@ -53,7 +53,7 @@ def advance(
     return verdicts, write(connection, changes)
 
 
-def _refuse(record: Record | None, command: Command, alive: Set[str]) -> Refusal | None:
+def _refuse(record: Record | None, command: Command, alive: Collection[str]) -> Refusal | None:
     """What the state machine cannot know: whether there is such a task, and whether a lease still runs."""
     if record is None:
         return Refusal(None, Ruling.STALE, "there is no such task")

@@ -10,14 +10,14 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, select
 
 from backhaul.core.clock import to_ms
 from backhaul.core.ports.store import TaskQuery
 from backhaul.core.record import Snapshot
 from backhaul.store.metadata import value_hash
 from backhaul.store.reading import snapshots
-from backhaul.store.schema import states, task_metadata, tasks
+from backhaul.store.schema import states, status_in, task_metadata, tasks
 from backhaul_contracts.ids import TaskId, new_task_id
 from backhaul_contracts.tasks import Status
 
@@ -35,27 +35,27 @@ def find(connection: Connection, query: TaskQuery) -> list[Snapshot]:
 
 def page(query: TaskQuery, status: Status | None) -> Select[Any]:
     """The ids of one page of the tasks with this status, or with any."""
+    asked = list(_asked(query))
     tags = [task_metadata.alias(f"tag_{n}") for n, _ in enumerate(query.metadata)]
-    if tags:
-        driving = tags[0].c.task_id
-    else:
-        driving = tasks.c.id if status is None else states.c.task_id
-    statement = select(driving).order_by(driving.desc()).limit(query.limit).where(*_within(query, driving))
-    others = [tag.c.task_id for tag in tags] + ([] if status is None else [states.c.task_id]) + [tasks.c.id]
+    tables = [*tags, *([] if status is None else [states]), *([tasks] if asked or status is None else [])]
+    driving, *others = [table.c.id if table is tasks else table.c.task_id for table in tables]
+    # How many are wanted, and of which status, stands in the statement itself: it decides which way is the shortest.
+    most = bindparam("most", query.limit, Integer, literal_execute=True)
+    statement = select(driving).order_by(driving.desc()).limit(most).where(*_within(query, driving))
     for column in others:
-        if column is not driving:
-            statement = statement.join(column.table, column == driving)
+        statement = statement.join(column.table, column == driving)
     for tag, (name, value) in zip(tags, query.metadata.items(), strict=True):
         statement = statement.where(
             tag.c.tenant == query.tenant, tag.c.name == name, tag.c.value_hash == value_hash(value)
         )
     if status is not None:
-        statement = statement.where(states.c.tenant == query.tenant, states.c.status == status)
-    return statement.where(*_asked(query))
+        statement = statement.where(status_in(status))
+    if not tags:  # behind metadata it would only lead astray, to an index of everything that the tenant has
+        statement = statement.where(*(table.c.tenant == query.tenant for table in tables))
+    return statement.where(*asked)
 
 
 def _asked(query: TaskQuery) -> Iterator[ColumnElement[bool]]:
-    yield tasks.c.tenant == query.tenant
     for column, value in (
         (tasks.c.kind, query.kind),
         (tasks.c.queue, query.queue),

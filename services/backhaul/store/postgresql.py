@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -22,6 +23,7 @@ _PATIENCE = timedelta(seconds=10)
 """The longest that a caller waits, for a connection and all answers together."""
 _FOR_A_CONNECTION = timedelta(seconds=5)
 _TO_CONNECT = timedelta(seconds=3)
+_TO_CLOSE = timedelta(milliseconds=200)
 _PING = timedelta(seconds=2)
 
 SESSION = {
@@ -31,6 +33,7 @@ SESSION = {
     # Every statement walks along indexes. It is planned once in a connection's life, often when the tables are still
     # empty, and reading them whole looks cheap: a plan that must not be kept when they have grown.
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
@@ -95,6 +98,13 @@ def _refuse_closed(connection: Any, record: object, proxy: object) -> None:
         raise DisconnectionError
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is not typed
+    """One whose server does not answer is left after a moment: whoever gave up on an answer has waited enough."""
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await super().close(timeout=_TO_CLOSE.total_seconds())
+
+
 def postgresql_engine(url: URL, session: Mapping[str, str], **pool: Any) -> AsyncEngine:
     """An engine whose connections begin with these settings."""
     unknown = url.query.keys() - _PARAMETERS
@@ -103,5 +113,9 @@ def postgresql_engine(url: URL, session: Mapping[str, str], **pool: Any) -> Asyn
             f"the database URL has an unknown parameter, {min(unknown)}: use {', '.join(sorted(_PARAMETERS))}"
         )
     query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
-    connect = {"timeout": _TO_CONNECT.total_seconds(), "server_settings": {"application_name": "backhaul", **session}}
+    connect = {
+        "timeout": _TO_CONNECT.total_seconds(),
+        "connection_class": _Connection,
+        "server_settings": {"application_name": "backhaul", **session},
+    }
     return create_async_engine(url.set(query=query), connect_args=connect, **pool)

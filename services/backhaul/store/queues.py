@@ -1,6 +1,6 @@
 """Queues: where tasks wait to be claimed, and whether they may be."""
 
-from sqlalchemy import Connection, bindparam, func, literal_column, not_, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from backhaul.store.schema import IS_QUEUED, queues, states
@@ -22,9 +22,8 @@ _counted = (
     .correlate(_WAITING)
     .subquery("counted")
 )
-CLAIMABLE = select(
-    _WAITING.c.queue, select(func.count()).select_from(_counted).correlate(_WAITING).scalar_subquery()
-).where(
+_count = select(func.count()).select_from(_counted).correlate(_WAITING).scalar_subquery()
+CLAIMABLE = select(_WAITING.c.queue, _count.label("waiting")).where(
     _WAITING.c.queue.is_not(None),
     _WAITING.c.queue.not_in(select(queues.c.name).where(queues.c.paused)),
 )
@@ -32,7 +31,8 @@ CLAIMABLE = select(
 
 def claimable(connection: Connection) -> dict[str, int]:
     """See `Store.claimable`."""
-    return {queue: count for queue, count in connection.execute(CLAIMABLE)}
+    found = connection.execute(CLAIMABLE)
+    return {row.queue: row.waiting for row in found}
 
 
 def set_paused(connection: Connection, queue: str, paused: bool) -> None:

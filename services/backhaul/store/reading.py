@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, Integer, Text, bindparam, case, select
+from sqlalchemy import Connection, Integer, bindparam, case, select
 
 from backhaul.core.clock import from_ms
 from backhaul.core.ports.store import WorkerInfo

@@ -54,10 +54,10 @@ def _on_postgresql(element: _Recordset, compiler: SQLCompiler, **options: Any) -
     type_name = compiler.dialect.type_compiler_instance.process
     typed = ", ".join(f"{name} {type_name(type_)}" for name, type_ in element.types.items())
     parameter = compiler.process(cast(element.parameter, JSON), **options)
-    return f"(SELECT * FROM json_to_recordset({parameter}) AS _({typed}))"
+    return f"(SELECT * FROM json_to_recordset({parameter}) AS _({typed}))"  # noqa: S608 - names of columns
 
 
 @compiles(_Recordset, "sqlite")
 def _on_sqlite(element: _Recordset, compiler: SQLCompiler, **options: Any) -> str:
     selected = ", ".join(f"value ->> '{name}' AS {name}" for name in element.types)
-    return f"(SELECT {selected} FROM json_each({compiler.process(element.parameter, **options)}))"
+    return f"(SELECT {selected} FROM json_each({compiler.process(element.parameter, **options)}))"  # noqa: S608

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, Integer, Text, bindparam, delete, exists, not_, select
+from sqlalchemy import Connection, Integer, bindparam, delete, exists, not_, select
 
 from backhaul.core.record import Record
 from backhaul.store import metadata
 from backhaul.store.changing import locked
 from backhaul.store.functions import store_now
 from backhaul.store.records import TASK_IDS, read_record, record_columns
-from backhaul.store.schema import IS_HELD, events, states, status_in, tasks, workers
+from backhaul.store.schema import IS_HELD, events, states, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import TERMINAL

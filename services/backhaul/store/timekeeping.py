@@ -1,7 +1,5 @@
 """Timekeeping: what time asks for, oldest first. Whether it still holds is decided when the command is applied."""
 
-from collections.abc import Callable
-
 from sqlalchemy import Connection, Integer, bindparam, select
 
 from backhaul.core.commands import Command, Expire, GiveUp, Release

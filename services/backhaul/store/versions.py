@@ -6,12 +6,20 @@ database on SQLite is made from `schema` directly: a test holds that to what the
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 
 from backhaul.store.schema import METADATA
 
 HEAD = "0001"
 TABLE = "backhaul_schema"
+
+_schema = Table(
+    TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{TABLE}_pkc"),
+)
+"""Alembic's own table, as it would make it."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -32,8 +40,7 @@ def current(connection: Connection) -> str | None:
     """The version that the database is at; None before the first migration."""
     if not inspect(connection).has_table(TABLE):
         return None
-    version: str | None = connection.scalar(text(f"SELECT version_num FROM {TABLE}"))
-    return version
+    return connection.scalar(select(_schema.c.version_num))
 
 
 def ensure(connection: Connection) -> None:
@@ -48,9 +55,8 @@ def ensure(connection: Connection) -> None:
 def create(connection: Connection) -> None:
     """Make the newest schema in an empty database."""
     METADATA.create_all(connection)
-    number = f"version_num VARCHAR(32) NOT NULL, CONSTRAINT {TABLE}_pkc PRIMARY KEY (version_num)"
-    connection.execute(text(f"CREATE TABLE {TABLE} ({number})"))
-    connection.execute(text(f"INSERT INTO {TABLE} (version_num) VALUES (:head)"), {"head": HEAD})
+    _schema.create(connection)
+    connection.execute(insert(_schema).values(version_num=HEAD))
 
 
 def migrate(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from backhaul.core.commands import Cancel, Expire, GiveUp, Lose, Release, Rerun, TakeBack
+from backhaul.core.commands import Cancel, Command, Expire, GiveUp, Lose, Release, Rerun, TakeBack
 from backhaul.core.ports.store import Token
 from backhaul.core.transitions import Change, Refusal
 from backhaul.store import SqlStore
@@ -63,7 +63,7 @@ async def test_a_result_of_null_is_a_result(store: SqlStore) -> None:
 
 async def test_a_whole_attempt_is_recorded_in_one_batch(store: SqlStore) -> None:
     (record,) = await started(store)
-    reports = [
+    reports: list[Command] = [
         ProgressReport(**of(record, 1), progress=Progress(done=1, total=2)),
         OutputReport(**of(record, 2), delta="Hel"),
         OutputReport(**of(record, 3), delta="lo"),
@@ -136,7 +136,9 @@ async def test_a_report_after_a_missing_one_is_a_gap(store: SqlStore) -> None:
 async def test_reports_that_only_the_stream_shows_owe_nothing_durable(store: SqlStore) -> None:
     (record,) = await started(store)
 
-    _, dispatch = await store.advance([OutputReport(**of(record, 1), delta="a"), LogReport(**of(record, 2), message="b")])
+    reports: list[Command] = [OutputReport(**of(record, 1), delta="a"), LogReport(**of(record, 2), message="b")]
+
+    _, dispatch = await store.advance(reports)
 
     assert dispatch.outbox_id is None
     assert len(dispatch.happenings) == 2

@@ -37,7 +37,8 @@ async def test_only_the_latest_version_of_a_kind_is_listed(store: SqlStore) -> N
 
 
 async def test_what_waits_is_counted_by_queue(store: SqlStore) -> None:
-    await accepted(store, *(draft(queue=queue) for queue in ("a", "b", "b", "c")), draft(queue="d", scheduled_for=FUTURE))
+    waiting = [draft(queue=queue) for queue in ("a", "b", "b", "c")]
+    await accepted(store, *waiting, draft(queue="d", scheduled_for=FUTURE))
     await granted(store, claim(queue="c"))
 
     assert await store.claimable() == {"a": 1, "b": 2}

@@ -19,7 +19,7 @@ from backhaul.store import SqlStore, check, open_store, upgrade, versions
 from backhaul.store.postgresql import postgresql_engine
 from backhaul.store.schema import METADATA
 from backhaul.store.urls import parse
-from tests.conformance.store.conftest import RULES
+from tests.conformance.store.conftest import RULES, Place
 from tests.support.databases import create_database, drop_database
 from tests.support.ports import free_port
 from tests.support.servers import PostgreSQLServer
@@ -37,20 +37,18 @@ def opened(url: str) -> SqlStore:
     return open_store(url, clock=SystemClock(), rules=RULES)
 
 
-async def test_an_open_store_answers(store: SqlStore) -> None:
-    assert await store.ping() is None
+async def test_a_store_is_stopped_as_often_as_one_likes(place: Place) -> None:
+    never_started, first, second = place.open(), place.open(), place.open()
 
+    await never_started.stop()
+    await first.start()
+    await first.stop()
+    await first.stop()
+    await second.start()
 
-async def test_a_store_is_stopped_as_often_as_one_likes(store: SqlStore) -> None:
-    await store.stop()
-
-    assert await store.stop() is None
-
-
-async def test_a_store_that_never_started_can_be_stopped(tmp_path: Path) -> None:
-    store = opened(f"sqlite:///{tmp_path / 'store.db'}")
-
-    assert await store.stop() is None
+    await second.ping()
+    assert await second.claimable() == {}
+    await second.stop()
 
 
 @pytest.mark.parametrize(
@@ -161,4 +159,3 @@ async def stamp(url: str, version: str) -> None:
 
 def password(url: str) -> str:
     return str(parse(url).password)
-

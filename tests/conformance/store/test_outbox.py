@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from backhaul.core.commands import Cancel
+from backhaul.core.commands import Cancel, Command
 from backhaul.core.ports.store import Dispatch
 from backhaul.store import SqlStore
 from backhaul_contracts.reports import OutputReport, ProgressReport
@@ -66,7 +66,7 @@ async def test_a_result_that_is_owed_is_whole(store: SqlStore) -> None:
 
 async def test_only_public_events_are_owed(store: SqlStore) -> None:
     (record,) = await started(store)
-    reports = [
+    reports: list[Command] = [
         OutputReport(**of(record, 1), delta="a"),
         ProgressReport(**of(record, 2), progress=Progress(done=1)),
         failed(record, 3, retry_after=timedelta(0)),
