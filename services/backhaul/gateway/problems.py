@@ -36,8 +36,11 @@ def problem_reply(
 def known_fault(error: Rejected | StoreUnavailable) -> Reply:
     """The answer to an error that was foreseen."""
     if isinstance(error, StoreUnavailable):
-        _log.warning("a request is answered 503: %s", error)
-        return unavailable("The database does not answer at the moment. Nothing is known to have changed; try again.")
+        _log.debug("a request is answered 503: %s", error)
+        return unavailable(
+            "The database does not answer at the moment: try again. What was asked for may have been done even so; "
+            "with an Idempotency-Key a submit can be repeated safely."
+        )
     if error.code is ProblemCode.PAYLOAD_TOO_LARGE:  # the rest of the body is still under way
         return problem_reply(error, [_CLOSE])
     return problem_reply(error)

@@ -80,7 +80,7 @@ class Reading:
 
     async def _gap(self) -> list[Frame]:
         snapshot = await answered(self._store.snapshot(self._tenant, self._topic.task_id))
-        if snapshot is None:
+        if snapshot is None or snapshot.record.seq < self._topic.seq:  # deleted, or the database was set back
             self._topic.vanish()
             return []
         self._in_store = False

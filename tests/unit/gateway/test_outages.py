@@ -10,6 +10,8 @@ import pytest
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
+from backhaul.gateway.reading import Reading
+from backhaul.gateway.topic import frame
 from backhaul.testing.clock import ManualClock
 from backhaul_contracts.ids import TaskId
 from tests.conformance.http.stage import Stage, body, staged
@@ -291,3 +293,29 @@ async def test_a_gateway_hears_every_shard_by_a_mailbox_of_its_own(stage: Stage,
 
     assert [queue.name for queue in mailbox.queues] == [f"backhaul.live.{stage.gateway.id}"]
     assert {binding.key for binding in mailbox.bindings} == {str(shard) for shard in range(256)}
+
+
+async def test_a_database_that_was_set_back_ends_the_stream_instead_of_repeating_itself(
+    stage: Stage, store: FakeStore, clock: ManualClock
+) -> None:
+    task_id = TaskId((await stage.submit())["id"])
+    with stage.gateway.feed.watch(task_id) as watcher:
+        snapshot = store.tasks[task_id]
+        reading = Reading(stage.gateway.feed, stage.store, clock, watcher, snapshot, 2)
+        watcher.topic.publish(frame(3, "task.started", b"{}"))
+        watcher.topic.publish(frame(4, "task.output", b"{}"))
+        watcher.topic._frames.clear()
+
+        frames = await reading.more()
+
+    assert (frames, reading.ended) == ([], True)
+
+
+async def test_a_stop_hint_that_cannot_be_sent_delays_no_cancel(stage: Stage, broker: FakeBroker) -> None:
+    task_id = (await stage.submit())["id"]
+    await stage.start(task_id)
+    broker.connected = False
+
+    answer = await stage.http.post(f"/v1/tasks/{task_id}/cancel")
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")

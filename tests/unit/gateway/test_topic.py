@@ -90,8 +90,8 @@ def test_a_topic_has_ended_while_its_newest_event_is_terminal() -> None:
     known = topic(5)
     seen = [known.ended]
 
-    for seq, type in ((6, "task.failed"), (7, "task.queued")):
-        known.publish(event(seq, type))
+    for seq, name in ((6, "task.failed"), (7, "task.queued")):
+        known.publish(event(seq, name))
         seen.append(known.ended)
 
     assert seen == [False, True, False]
