@@ -16,7 +16,7 @@ class Capacity(Wire):
 
 
 class Claim(Wire):
-    """A worker holds `limit` tokens of a queue and can start these kinds now.
+    """A worker can start up to `limit` tasks of a queue now, of these kinds.
 
     A claim is repeated, with the same id and `repeat` true, until it is answered: the same id gets the same grants.
     `beat` is the number of the last beat sent before the claim: a later beat that lists neither the claim nor what

@@ -14,5 +14,8 @@ def loads(data: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """`value` as compact JSON in UTF-8. Raises `ValueError` for what JSON cannot say."""
-    return to_json(value)
+    """`value` as compact JSON in UTF-8. Raises `ValueError` for what JSON cannot say.
+
+    A number that is not finite becomes null, as in JavaScript's `JSON.stringify` (ECMA-262, 25.5.2).
+    """
+    return to_json(value, inf_nan_mode="null")

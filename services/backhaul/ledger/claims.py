@@ -10,7 +10,7 @@ from backhaul.core.relay import Relay
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
 from backhaul_contracts import codec
-from backhaul_contracts.claims import ClaimAnswer, Grant
+from backhaul_contracts.claims import Claim, ClaimAnswer, Grant
 from backhaul_contracts.messages import ClaimAnswered, Claimed
 
 
@@ -24,11 +24,16 @@ class ClaimDesk:
         self._lease = lease
 
     async def handle(self, letters: Sequence[Letter[Claimed]]) -> None:
-        claims = [message.data for letter in letters for message in letter.messages]
+        claims = [_claim(letter, message) for letter in letters for message in letter.messages]
         granted, dispatch = await self._store.claim(claims, self._lease)
         self._relay.hand_over(dispatch)
         for claim, grants in zip(claims, granted, strict=True):
             self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
+
+
+def _claim(letter: Letter[Claimed], message: Claimed) -> Claim:
+    """A claim that the broker delivers again may have been granted by the ledger that did not acknowledge it."""
+    return message.data.model_copy(update={"repeat": True}) if letter.delivery.redelivered else message.data
 
 
 def _answer(worker_id: str, granted: Granted) -> ClaimAnswer:

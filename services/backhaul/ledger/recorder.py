@@ -42,7 +42,9 @@ class Recorder:
         for letter, message, verdict in judged:
             if isinstance(message, Reported):
                 attempt = (message.data.task_id, message.data.attempt)
-                rulings[attempt] = (letter.sender, _recorded(message, verdict))
+                known = rulings.get(attempt)
+                if known is None or known[1].ruling is not Ruling.REFUSED:
+                    rulings[attempt] = (letter.sender, _recorded(message, verdict))
         for sender, recorded in rulings.values():
             self._answers.send(sender, ReportAnswered, recorded)
 
@@ -54,7 +56,10 @@ def _command(message: Reported | Lapsed) -> Command:
 
 
 def _recorded(message: Reported, verdict: Verdict) -> Recorded:
-    """The ruling on the last report of an attempt stands for all before it: numbers have no holes."""
+    """The ruling on the last report of an attempt stands for all before it, since numbers have no holes.
+
+    Only a refusal stands for all behind it: they come again under other numbers.
+    """
     report = message.data
     if isinstance(verdict, Change):
         number, ruling, detail = report.number, Ruling.RECORDED, None

@@ -29,6 +29,7 @@ class HttpServer:
             app,
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=_GOODBYE_SECONDS,
