@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -19,11 +18,11 @@ from backhaul.store.urls import redacted
 
 _PARAMETERS = frozenset({"sslmode", "ssl", "target_session_attrs", "host", "port"})
 _CONNECTIONS = 10
-_PATIENCE = timedelta(seconds=10)
+_PATIENCE = timedelta(seconds=6)
 """The longest that a caller waits, for a connection and all answers together."""
-_FOR_A_CONNECTION = timedelta(seconds=5)
+_FOR_A_CONNECTION = timedelta(seconds=3)
 _TO_CONNECT = timedelta(seconds=3)
-_TO_CLOSE = timedelta(milliseconds=200)
+_FAREWELL = timedelta(milliseconds=200)
 _PING = timedelta(seconds=2)
 
 SESSION = {
@@ -78,8 +77,10 @@ class PostgresRunner:
         return await self._run(self._statements, act, _PATIENCE)
 
     async def _run(self, engine: Engine, act: Callable[[Connection], T], patience: timedelta) -> T:
+        limit = patience.total_seconds()
         try:
-            async with asyncio.timeout(patience.total_seconds()):
+            # The first to run out gives up the answer, the second the connection, which is closed in good order else.
+            async with asyncio.timeout(limit + _FAREWELL.total_seconds()), asyncio.timeout(limit):
                 return await greenlet_spawn(persist, engine, act)
         except Exception as error:
             outage = unavailable(error, self._name)
@@ -98,13 +99,6 @@ def _refuse_closed(connection: Any, record: object, proxy: object) -> None:
         raise DisconnectionError
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc] # asyncpg is not typed
-    """One whose server does not answer is left after a moment: whoever gave up on an answer has waited enough."""
-
-    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        await super().close(timeout=_TO_CLOSE.total_seconds())
-
-
 def postgresql_engine(url: URL, session: Mapping[str, str], **pool: Any) -> AsyncEngine:
     """An engine whose connections begin with these settings."""
     unknown = url.query.keys() - _PARAMETERS
@@ -115,7 +109,6 @@ def postgresql_engine(url: URL, session: Mapping[str, str], **pool: Any) -> Asyn
     query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
     connect = {
         "timeout": _TO_CONNECT.total_seconds(),
-        "connection_class": _Connection,
         "server_settings": {"application_name": "backhaul", **session},
     }
     return create_async_engine(url.set(query=query), connect_args=connect, **pool)
