@@ -140,6 +140,20 @@ async def test_a_cancelled_consumer_hears_nothing_and_can_still_settle(broker: B
     await subscription.cancel()
 
 
+async def test_a_cancel_right_after_the_last_acknowledgement_loses_nothing(broker: Broker) -> None:
+    await _fill(broker, 3)
+    ear, lost = Ear(), []
+    subscription = await broker.consume("one", ear, credit=3, on_lost=lambda: lost.append("lost"))
+    await ear.count(3)
+
+    for delivery in ear.heard:
+        delivery.ack()
+    await subscription.cancel()
+
+    await quiet(broker)
+    assert (await broker.ready("one"), lost) == (0, [])
+
+
 async def test_consuming_a_queue_begins_when_it_is_there(broker: Broker) -> None:
     ear = Ear(acking)
     await broker.consume("later", ear, credit=5)

@@ -66,8 +66,8 @@ class Attachment:
 
     async def leave(self) -> None:
         """Stop consuming, and let the channel go when nothing that came by it is held any more."""
-        self._leaving = True
         await self.pause()
+        self._leaving = True
         self._emptied()
 
     def close(self, reason: str) -> None:
