@@ -134,9 +134,7 @@ def not_succeeded(task: Task) -> NotSucceeded:
 
 def _sentence(problem: Problem) -> str:
     told = (problem.detail or problem.title).rstrip(".")
-    faults = [
-        f"{fault.pointer or '/'}: {fault.detail}" for fault in problem.errors if fault.detail.rstrip(".") != told
-    ]
+    faults = [f"{fault.pointer or '/'}: {fault.detail}" for fault in problem.errors if fault.detail.rstrip(".") != told]
     return f"{told}: {'; '.join(faults)}" if faults else told
 
 

@@ -60,7 +60,10 @@ def _parse(body: Json) -> SubmitTask:
 def faults(error: ValidationError) -> list[Fault]:
     """What pydantic found, as pointers into the body."""
     return [
-        Fault(pointer="".join(f"/{_escape(step)}" for step in item["loc"]), detail=item["msg"].removeprefix("Value error, "))
+        Fault(
+            pointer="".join(f"/{_escape(step)}" for step in item["loc"]),
+            detail=item["msg"].removeprefix("Value error, "),
+        )
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 
