@@ -29,7 +29,8 @@ def listener(url: str) -> int:
     """The pid of the process that listens on the port of `url`."""
     port = urlsplit(url).port
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        here = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and here and here.port == port and connection.pid:
             return connection.pid
     raise LookupError(f"nobody on this machine listens on port {port}")
 
