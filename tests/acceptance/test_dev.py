@@ -1,0 +1,120 @@
+"""`backhaul dev`: the whole platform in one process, which may die at any time."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.deployment import answers
+from tests.acceptance.pace import Pace, listening
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.timeout(120)
+
+READY_SECONDS = 10
+
+
+@pytest.fixture
+async def pace() -> AsyncIterator[Pace]:
+    async with listening() as pace:
+        yield pace
+
+
+def command(data: Path, port: int) -> list[str]:
+    target = "tests.acceptance.probe:service"
+    return [sys.executable, "-m", "backhaul.cli", "dev", target, "--port", str(port), "--data", str(data)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@contextmanager
+def dev(data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    with (data.parent / "dev.log").open("ab") as log:
+        process = subprocess.Popen(command(data, port), stderr=log, env=environment())
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_it_is_ready_within_seconds(tmp_path: Path) -> None:
+    port = free_port()
+    start = time.monotonic()
+
+    with dev(tmp_path / "data", port):
+        kinds = await answers(f"http://127.0.0.1:{port}/v1/kinds", lambda body: body["data"])
+
+    assert time.monotonic() - start < READY_SECONDS
+    assert [kind["kind"] for kind in kinds["data"]] == ["probe.echo", "probe.steps"]
+
+
+async def test_tasks_survive_kill_9_and_restart(tmp_path: Path, pace: Pace) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=url) as client:
+        with dev(tmp_path / "data", port) as process:
+            await answers(f"{url}/v1/kinds", lambda body: body["data"])
+            body = {"kind": "probe.steps", "input": {"port": pace.port, "count": 2}}
+            running = (await client.post("/v1/tasks", json=body)).json()["id"]
+            await (await pace.walker()).step()
+            later = {"kind": "probe.echo", "input": {"value": "later"}, "delay": "1s"}
+            waiting = (await client.post("/v1/tasks", json=later)).json()["id"]
+            process.kill()
+            process.wait()
+
+        with dev(tmp_path / "data", port):
+            again = await pace.walker()
+            await again.step(2)
+            walked = await answers(f"{url}/v1/tasks/{running}", lambda task: task["done"])
+            echoed = await answers(f"{url}/v1/tasks/{waiting}", lambda task: task["done"])
+
+    assert (walked["status"], walked["attempt"], again.attempt) == ("succeeded", 2, 2)
+    assert (echoed["status"], echoed["result"]) == ("succeeded", {"value": "later"})
+
+
+async def test_a_data_folder_that_is_in_use_is_refused_with_one_sentence(tmp_path: Path) -> None:
+    port = free_port()
+    with dev(tmp_path / "data", port):
+        await answers(f"http://127.0.0.1:{port}/healthz")
+
+        second = await asyncio.to_thread(
+            subprocess.run,
+            command(tmp_path / "data", free_port()),
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=30,
+        )
+
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert "is in use by another process" in second.stderr
+
+
+async def test_a_port_that_is_taken_is_refused_with_one_sentence(tmp_path: Path) -> None:
+    port = free_port()
+    with dev(tmp_path / "data", port):
+        await answers(f"http://127.0.0.1:{port}/healthz")
+
+        second = await asyncio.to_thread(
+            subprocess.run,
+            command(tmp_path / "other", port),
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=30,
+        )
+
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port}" in second.stderr
