@@ -108,3 +108,9 @@ def test_a_process_that_does_not_subscribe_never_imports(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("url", ["http://host/", "host:5672", "amqp:///"])
+def test_what_is_no_url_of_a_broker_is_a_configuration_error(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="write BACKHAUL_AMQP_URL as amqp://"):
+        RabbitBroker(url, name="test")

@@ -46,7 +46,7 @@ class RabbitBroker:
         start_timeout: timedelta = START_TIMEOUT,
         heartbeat: timedelta = HEARTBEAT,
     ) -> None:
-        self._url = URL(url)
+        self._url = _amqp(url)
         self._name = name
         self._publish_timeout = publish_timeout
         self._start_timeout = start_timeout
@@ -140,6 +140,15 @@ class RabbitBroker:
 
     def _supervise(self) -> Supervisor:
         return Supervisor(self._url, name=self._name, heartbeat=self._heartbeat, publish_timeout=self._publish_timeout)
+
+
+def _amqp(url: str) -> URL:
+    parsed = URL(url)
+    if parsed.scheme not in ("amqp", "amqps") or not parsed.host:
+        raise ConfigurationError(
+            "the URL of RabbitMQ is not one: write BACKHAUL_AMQP_URL as amqp://user:password@host/vhost"
+        )
+    return parsed
 
 
 def _subscriber_type() -> "type[Subscriber]":

@@ -156,7 +156,7 @@ class Consumer:
 
     async def resize(self, free: Callable[[], int]) -> None:
         async with self._lock:
-            if self._attachment is None:
+            if self._attachment is None or self.cancelled:
                 self._credit = free()
                 return
             attachment = self._attachment
@@ -202,6 +202,9 @@ class Consumer:
         self._attachment = None
         if self._link.up:
             log.warning("consuming %s is interrupted: %s", self.queue, reason)
-        if attachment.used and self._on_lost is not None:
-            self._on_lost()
         self._ended.set()
+        if attachment.used and self._on_lost is not None:
+            try:
+                self._on_lost()
+            except Exception:  # others hear of the same loss after this one
+                log.exception("the loss of %s was not taken", self.queue)

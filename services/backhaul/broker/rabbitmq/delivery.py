@@ -160,12 +160,19 @@ class RabbitDelivery:
     @property
     def _properties(self) -> Basic.Properties:
         if self._decoded is None:
-            header = ContentHeader()
-            # Foreign producers may send what pamqp cannot decode: then the body is all there is.
-            with suppress(*_UNREADABLE):
-                header.unmarshal(self._header)
-            self._decoded = header.properties
+            self._decoded = decoded(self._header)
         return self._decoded
+
+
+def decoded(header: bytes) -> Basic.Properties:
+    """The properties in the payload of a header frame.
+
+    Foreign producers may send what pamqp cannot decode: what stands before it is given, and nothing else.
+    """
+    content = ContentHeader()
+    with suppress(*_UNREADABLE):
+        content.unmarshal(header)
+    return content.properties
 
 
 def parse_expiration(milliseconds: str | None) -> timedelta | None:

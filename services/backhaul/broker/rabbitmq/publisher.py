@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from pamqp.header import ContentHeader
-
 from backhaul.broker.rabbitmq.channel import Channel
+from backhaul.broker.rabbitmq.delivery import decoded
 from backhaul.broker.rabbitmq.errors import NOT_FOUND, ChannelLost
 from backhaul.broker.rabbitmq.frames import publish_frames, short_text
 from backhaul.broker.rabbitmq.link import Backoff, Link
@@ -53,13 +52,14 @@ class Batch:
 class Publisher:
     """One channel in confirm mode, opened again whenever it ends. `run` must be running."""
 
-    def __init__(self, link: Link, *, timeout: timedelta) -> None:
+    def __init__(self, link: Link, *, timeout: timedelta, on_ready: Callable[[], None]) -> None:
         self.ready = asyncio.Event()
         """Set while there is a channel to publish on."""
         self._decided = asyncio.Event()
         """Clear only while the connection is there and its channel is being opened: then a publish waits."""
         self._backoff = Backoff()
         self._link = link
+        self._on_ready = on_ready
         self._timeout = timeout.total_seconds()
         self._session: Session | None = None
         self._channel: Channel | None = None
@@ -128,6 +128,7 @@ class Publisher:
         else:
             self._session = session
             self.ready.set()
+            self._on_ready()
             return True
         finally:
             self._decided.set()
@@ -148,7 +149,7 @@ class Publisher:
         """A mandatory message comes back, before its confirm."""
         exchange, at = short_text(arguments, short_text(arguments, 2)[1])
         routing_key, _ = short_text(arguments, at)
-        message_id = _message_id(header)
+        message_id = decoded(header).message_id
         # The broker does not say which publish it returns, but returns them in order: so it is the first one
         # that looks the same and is not known to have arrived.
         for number, batch in self._pending.items():
@@ -189,9 +190,3 @@ def _explained(error: ChannelLost, batch: Batch, broker: str) -> Exception:
 
 def _destination(message: Message) -> str:
     return f"{message.exchange or 'the default exchange'} with key {message.routing_key!r}"
-
-
-def _message_id(header: bytes) -> str | None:
-    decoded = ContentHeader()
-    decoded.unmarshal(header)
-    return decoded.properties.message_id

@@ -93,8 +93,14 @@ class Session:
             raise ChannelLost(None, f"all {self._most_channels} channels of the connection are in use")
         channel = Channel(self.wire, number, answers_cancel=self._connection.accept_consumer_cancel_ok)
         self.wire.sinks[number] = channel
-        await channel.call(Methods.Open(), *((Confirm.Select(),) if confirms else ()))
+        try:
+            await channel.call(Methods.Open(), *((Confirm.Select(),) if confirms else ()))
+        except BaseException:
+            channel.close()
+            raise
         channel.user = user
+        if channel.error is not None:  # it ended before its user could have heard of it
+            raise channel.error
         return channel
 
     async def drain(self) -> None:

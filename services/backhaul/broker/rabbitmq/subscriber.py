@@ -72,7 +72,8 @@ class Subscriber:
         async with self._lock:
             await self._leave()
             self._credit = free()
-            await self._hear()
+            if not self.cancelled:
+                await self._hear()
 
     async def cancel(self) -> None:
         self.cancelled = True

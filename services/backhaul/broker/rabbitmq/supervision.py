@@ -43,7 +43,7 @@ class Supervisor:
             Link(url, name=f"{name} ({purpose})", heartbeat=heartbeat, on_change=self._change)
             for purpose in ("publish", "consume")
         )
-        self.publisher = Publisher(self.publishing, timeout=publish_timeout)
+        self.publisher = Publisher(self.publishing, timeout=publish_timeout, on_ready=self._change)
         self.consumers: list[Supervised] = []
         self.owned: dict[str, Topology] = {}
         self.callbacks: list[Callable[[], None]] = []
@@ -92,10 +92,13 @@ class Supervisor:
 
     def spawn(self, run: Coroutine[Any, Any, None]) -> None:
         """Run something that ends by itself, or with everything."""
-        if self._group is not None:
-            self._group.create_task(run)
-        else:
-            run.close()
+        try:
+            if self._group is not None:
+                self._group.create_task(run)
+                return
+        except RuntimeError:  # the group is shutting down
+            pass
+        run.close()
 
     async def declare_owned(self, queue: str) -> None:
         """Make a queue exist if it is a per-process one of ours."""
@@ -108,11 +111,17 @@ class Supervisor:
             sessions = await self._everything()
             self._settled.set()
             if self.started:
-                log.info("%s is connected again", self.publishing.broker)
-                for callback in self.callbacks:
-                    callback()
-            while self.whole and sessions == (self.publishing.now, self.consuming.now):
+                self._call_back()
+            while self.publishing.blocked is None and sessions == (self.publishing.now, self.consuming.now):
                 await self._next_change()
+
+    def _call_back(self) -> None:
+        log.info("%s is connected again", self.publishing.broker)
+        for callback in self.callbacks:
+            try:
+                callback()
+            except Exception:  # a fault of one must not end the supervision of all
+                log.exception("a callback for restored connections failed")
 
     async def _everything(self) -> tuple[Session, Session]:
         while True:

@@ -91,6 +91,9 @@ async def _answers(session: Session, queue: str) -> bool:
                 delivery.requeue()
     except TimeoutError:
         return False
+    except ChannelLost as error:
+        if error.code != ACCESS_REFUSED:  # who may not read cannot know
+            raise
     return True
 
 
