@@ -16,6 +16,7 @@ from backhaul.store.runner import T, persist
 from backhaul.store.urls import in_memory, redacted
 
 _PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "temp_store = MEMORY")
+_PING = timedelta(seconds=2)
 _BUSY = timedelta(seconds=1.5)
 """How long a transaction waits for another process before it is tried anew."""
 
@@ -43,7 +44,7 @@ class SqliteRunner:
             await lane.close()
 
     async def ping(self) -> None:
-        await self.read(_answer)
+        await self._run(self._reader, _answer, _PING.total_seconds())
 
     async def transact(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._writer, act)
@@ -54,9 +55,10 @@ class SqliteRunner:
     async def read(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._reader, act)
 
-    async def _run(self, lane: "Lane", act: Callable[[Connection], T]) -> T:
+    async def _run(self, lane: "Lane", act: Callable[[Connection], T], limit: float | None = None) -> T:
         try:
-            return await lane.run(act)
+            async with asyncio.timeout(limit):
+                return await lane.run(act)
         except Exception as error:
             outage = unavailable(error, self._name)
             if outage is None:
