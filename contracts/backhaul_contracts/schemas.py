@@ -16,7 +16,7 @@ from backhaul_contracts import messages as m
 from backhaul_contracts.events import Event, EventPage
 from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.problems import Problem
-from backhaul_contracts.submissions import CancelTask, SubmitBatch, SubmitTask
+from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Task, TaskPage
 
 MESSAGES: tuple[type[BaseModel], ...] = (
@@ -37,7 +37,7 @@ MESSAGES: tuple[type[BaseModel], ...] = (
 )
 """One CloudEvent each; between our own processes they travel in arrays."""
 
-REQUESTS: tuple[type[BaseModel], ...] = (SubmitTask, SubmitBatch, CancelTask)
+REQUESTS: tuple[type[BaseModel], ...] = (SubmitTask, SubmitBatch, CancelTask, ReplayTask)
 """What a client writes: these schemas say what is read, the others what is written."""
 
 BODIES: tuple[type[BaseModel], ...] = (

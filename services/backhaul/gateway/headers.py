@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from backhaul.core.record import Record
+from backhaul.core.rendering import task_path
 from backhaul.gateway.conditions import entity_tag
-from backhaul.gateway.rendering import task_path
 from backhaul.gateway.replies import Header, header, retry_after
 
 _ASK_SOONEST, _ASK_LATEST = 1, 10

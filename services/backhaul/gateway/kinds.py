@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from backhaul.core.ports.store import WorkerInfo
+from backhaul.core.rendering import page_json
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.patience import answered
 from backhaul.gateway.queries import no_parameters
-from backhaul.gateway.rendering import page_json
 from backhaul.gateway.replies import Reply
 from backhaul.gateway.request import Request
 from backhaul_contracts.kinds import KindSpec, RetryRule

@@ -4,10 +4,10 @@ from backhaul.core.clock import Clock
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.store import Store
 from backhaul.core.record import Snapshot
+from backhaul.core.rendering import gap_event_json, snapshot_event_json
 from backhaul.gateway.audit import event_frame
 from backhaul.gateway.feed import Feed
 from backhaul.gateway.patience import answered
-from backhaul.gateway.rendering import gap_event_json, snapshot_event_json
 from backhaul.gateway.topic import Frame, Watcher, frame
 from backhaul_contracts.events import GAP, SNAPSHOT
 

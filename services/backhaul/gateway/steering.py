@@ -5,12 +5,12 @@ from starlette.types import ASGIApp
 from backhaul.core.commands import Cancel, Rerun
 from backhaul.core.errors import Rejected
 from backhaul.core.record import Record, Snapshot
+from backhaul.core.rendering import task_json
 from backhaul.core.transitions import Refusal
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.headers import accepted
 from backhaul.gateway.patience import answered
 from backhaul.gateway.queries import no_parameters
-from backhaul.gateway.rendering import task_json
 from backhaul.gateway.replies import Reply
 from backhaul.gateway.request import Request, parsed, tenant_of
 from backhaul_contracts.problems import ProblemCode

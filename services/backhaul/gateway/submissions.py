@@ -6,6 +6,7 @@ from backhaul.core.acceptance import Origin
 from backhaul.core.errors import Rejected
 from backhaul.core.ports.store import Admission
 from backhaul.core.record import Draft, Snapshot
+from backhaul.core.rendering import task_json
 from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, preferred_wait
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
@@ -13,7 +14,6 @@ from backhaul.gateway.headers import REPLAYED, accepted, applied_wait
 from backhaul.gateway.patience import answered
 from backhaul.gateway.problems import problem_json, traceparent_of
 from backhaul.gateway.queries import invalid, no_parameters
-from backhaul.gateway.rendering import task_json
 from backhaul.gateway.replies import Header, Reply
 from backhaul.gateway.request import Request, parsed, tenant_of
 from backhaul_contracts import codec

@@ -7,13 +7,13 @@ from starlette.types import ASGIApp
 
 from backhaul.core.errors import Rejected
 from backhaul.core.record import Record, Snapshot
+from backhaul.core.rendering import page_json, task_json
 from backhaul.gateway.conditions import entity_tag, matches, preferred_wait
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.headers import applied_wait, ask_again
 from backhaul.gateway.patience import answered
 from backhaul.gateway.problems import problem_reply
 from backhaul.gateway.queries import cursor_behind, no_parameters, task_query
-from backhaul.gateway.rendering import page_json, task_json
 from backhaul.gateway.replies import Empty, Header, Reply, header
 from backhaul.gateway.request import Request, tenant_of
 from backhaul_contracts import codec

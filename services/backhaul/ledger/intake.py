@@ -12,19 +12,24 @@ from backhaul.core.batching import Batcher
 from backhaul.core.catalogue import decode
 from backhaul.core.clock import Clock
 from backhaul.core.errors import Rejected
-from backhaul.core.ports.broker import Broker, Delivery
+from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Admission, Store
 from backhaul.core.record import Draft
 from backhaul.core.relay import Relay
+from backhaul.core.rendering import task_json
 from backhaul.ledger.deadletters import dead_letter
 from backhaul_contracts.envelope import CLOUDEVENT, CloudEvent
+from backhaul_contracts.ids import new_id
+from backhaul_contracts.messages import AcceptedReply, RejectedReply, Submitted
 from backhaul_contracts.problems import Problem, ProblemCode
 from backhaul_contracts.wire import Json
 
 _log = logging.getLogger("backhaul.intake")
 
 _CREDIT = 200
-_SUBMIT = "dev.backhaul.task.submit"
+_SUBMIT = Submitted.model_fields["type"].default
+_ACCEPTED = AcceptedReply.model_fields["type"].default
+_REJECTED = RejectedReply.model_fields["type"].default
 
 
 class Intake:
@@ -48,9 +53,34 @@ class Intake:
     async def _handle(self, delivery: Delivery) -> None:
         try:
             draft = await self._acceptance.draft(*_read(delivery))
-            _refuse_conflict(draft, await self._batcher.submit(draft))
+            admission = await self._batcher.submit(draft)
+            _refuse_conflict(draft, admission)
         except Rejected as refusal:
             await self._set_aside(delivery, refusal.problem)
+            await self._reply(delivery, _REJECTED, refusal.problem.model_dump_json())
+        else:
+            await self._reply(delivery, _ACCEPTED, task_json(admission.snapshot))
+
+    async def _reply(self, delivery: Delivery, type: str, data: str) -> None:
+        """Tell a publisher that wants to know. It may be gone by now, and its queue with it: that is its own affair."""
+        if not delivery.reply_to:
+            return
+        body = (
+            f'{{"specversion":"1.0","id":"{new_id("msg")}","source":"/backhaul/ledger","type":"{type}",'
+            f'"datacontenttype":"application/json","data":{data}}}'
+        )
+        await self._broker.publish(
+            [
+                Message(
+                    exchange="",
+                    routing_key=delivery.reply_to,
+                    body=body.encode(),
+                    content_type=CLOUDEVENT,
+                    correlation_id=delivery.correlation_id,
+                    mandatory=False,
+                )
+            ]
+        )
 
     async def _accept(self, drafts: list[Draft]) -> Sequence[Admission]:
         admissions, dispatch = await self._store.accept(drafts)

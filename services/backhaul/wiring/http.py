@@ -13,6 +13,8 @@ from backhaul.wiring.beside import beside
 
 _BACKLOG = 2_048
 _GOODBYE_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than the proxies in front keep theirs (nginx: 60 s), so that they never send into a connection just closed."""
 
 
 class HttpServer:
@@ -30,6 +32,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=_GOODBYE_SECONDS,

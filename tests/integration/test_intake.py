@@ -1,0 +1,125 @@
+"""Submitting straight over the broker, on the platform in memory."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from backhaul import Service
+from backhaul.core import topology
+from backhaul.core.ports.broker import Delivery, Message
+from backhaul.testing import Harness
+
+service = Service("echo", version="1.0.0")
+
+
+@service.handler("echo.say")
+async def say(word: str) -> str:
+    return word
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[Harness]:
+    async with Harness(service) as platform:
+        yield platform
+
+
+def plain(body: bytes, **properties: Any) -> Message:
+    values: dict[str, Any] = {"routing_key": "echo.say", "content_type": "application/json", "message_id": "one"}
+    return Message(exchange=topology.SUBMIT, body=body, **{**values, **properties})
+
+
+def full(data: Any, **attributes: Any) -> Message:
+    event = {"specversion": "1.0", "type": "dev.backhaul.task.submit", "id": "7", "source": "/shop", "data": data}
+    body = json.dumps({**event, **attributes}).encode()
+    return plain(body, content_type="application/cloudevents+json", message_id=None)
+
+
+async def found(platform: Harness, key: str) -> list[dict[str, Any]]:
+    """The tasks of that key, as soon as there is one."""
+    async with asyncio.timeout(10):
+        while not (tasks := (await platform.http.get("/v1/tasks", params={"key": key})).json()["data"]):
+            await asyncio.sleep(0.01)
+    return list(tasks)
+
+
+async def set_aside(platform: Harness) -> Delivery:
+    """The next message that was found invalid."""
+    arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+    subscription = await platform.broker.consume(topology.INVALID, arrived.put_nowait, credit=1)
+    async with asyncio.timeout(10):
+        delivery = await arrived.get()
+    delivery.ack()
+    await subscription.cancel()
+    return delivery
+
+
+async def test_the_same_id_twice_makes_one_task(platform: Harness) -> None:
+    await platform.broker.publish([plain(b'"hello"', priority=7), plain(b'"hello"', priority=7)])
+
+    tasks = await found(platform, "one")
+
+    assert [(task["kind"], task["input"], task["priority"]) for task in tasks] == [("echo.say", "hello", 7)]
+
+
+async def test_the_full_form_takes_everything_that_http_takes(platform: Harness) -> None:
+    data = {"kind": "echo.say", "input": "later", "delay": "1h", "metadata": {"team": "blue"}}
+
+    await platform.broker.publish([full(data)])
+
+    (task,) = await found(platform, "/shop#7")
+    assert (task["status"], task["metadata"]) == ("scheduled", {"team": "blue"})
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (plain(b'"hello"', message_id=None), "invalid_input"),
+        (plain(b"hello"), "malformed_json"),
+        (plain(b'"hello"', routing_key="echo.shout"), "unknown_kind"),
+        (plain(b"17"), "invalid_input"),
+        (plain(b'"hello"', content_type="text/plain"), "unsupported_media_type"),
+        (full({"kind": "echo.say", "input": "x", "key": "another"}), "invalid_input"),
+        (full({"kind": "echo.say", "input": "x"}, type="dev.backhaul.task.cancel"), "invalid_input"),
+        (full("echo.say"), "invalid_input"),
+    ],
+)
+async def test_what_cannot_be_accepted_is_kept_unchanged_with_its_reason(
+    platform: Harness, message: Message, reason: str
+) -> None:
+    await platform.broker.publish([message])
+
+    kept = await set_aside(platform)
+
+    assert kept.body == message.body
+    assert kept.headers["bh-reason"] == reason
+    assert kept.headers["bh-exchange"] == "backhaul.submit"
+    assert kept.headers["bh-routing-key"] == message.routing_key
+    assert kept.headers["bh-detail"]
+
+
+async def test_an_id_that_was_used_for_another_input_is_refused(platform: Harness) -> None:
+    await platform.broker.publish([plain(b'"hello"')])
+    await found(platform, "one")
+
+    await platform.broker.publish([plain(b'"goodbye"')])
+
+    assert (await set_aside(platform)).headers["bh-reason"] == "idempotency_key_reused"
+
+
+async def test_a_publisher_that_asks_is_told_whether_its_task_was_accepted(platform: Harness) -> None:
+    await platform.broker.declare(topology.mailbox(topology.REPLIES, "shop"))
+    replies: asyncio.Queue[Delivery] = asyncio.Queue()
+    await platform.broker.consume("backhaul.replies.shop", replies.put_nowait, credit=10)
+
+    asking = {"reply_to": "backhaul.replies.shop", "correlation_id": "c-1"}
+    await platform.broker.publish([plain(b'"hello"', **asking), plain(b"17", message_id="two", **asking)])
+
+    async with asyncio.timeout(10):
+        answers = [await replies.get(), await replies.get()]
+    events = {event["type"]: event["data"] for event in (json.loads(answer.body) for answer in answers)}
+    assert {answer.correlation_id for answer in answers} == {"c-1"}
+    assert events["dev.backhaul.task.accepted"]["key"] == "one"
+    assert events["dev.backhaul.task.rejected"]["code"] == "invalid_input"
