@@ -58,7 +58,7 @@ def merit(sentences: Sequence[str], likeness: Numbers) -> Numbers:
     """What each sentence is worth before any is chosen."""
     places = np.arange(len(sentences), dtype=np.float32)
     lead = np.exp(-places / (2 + 0.03 * len(sentences)))
-    bad = np.array([not is_quotable(sentence) for sentence in sentences])
+    bad = np.array([not is_quotable(sentence) for sentence in sentences], dtype=np.float32)
     spread = likeness.std() or 1.0
     worth: Numbers = (likeness - likeness.mean()) / spread + LEAD * lead - UNQUOTABLE * bad
     return worth
