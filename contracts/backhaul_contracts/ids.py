@@ -21,7 +21,8 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _TASK_ID = re.compile(TASK_ID_PATTERN)
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
-_RANDOM_MASK = ((1 << 76) - 1) & ~(0b11 << 62)
+_COUNTER_BITS = 12
+_RANDOM_BITS = 62
 
 
 def new_task_id(at_ms: int | None = None) -> TaskId:
@@ -47,8 +48,29 @@ def made_at_ms(task_id: str) -> int:
     return number >> 80
 
 
+class _Counter:
+    """Numbers what is made in the same millisecond, so that ids of one process sort in the order of their making.
+
+    RFC 9562 §6.2, method 1: the counter stands in `rand_a`; when it is full, the time is borrowed from the future.
+    """
+
+    def __init__(self) -> None:
+        self._asked = -1
+        self._count = 0
+
+    def next(self, milliseconds: int) -> tuple[int, int]:
+        """The milliseconds to write, and the count within them."""
+        self._count = self._count + 1 if milliseconds == self._asked else 0
+        self._asked = milliseconds
+        carry, count = divmod(self._count, 1 << _COUNTER_BITS)
+        return milliseconds + carry, count
+
+
+_counter = _Counter()
+
+
 def _sortable(at_ms: int | None) -> str:
-    milliseconds = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    random = int.from_bytes(os.urandom(10)) & _RANDOM_MASK
-    number = (milliseconds << 80) | _VERSION_AND_VARIANT | random
+    milliseconds, count = _counter.next(time.time_ns() // 1_000_000 if at_ms is None else at_ms)
+    random = int.from_bytes(os.urandom(8)) >> (64 - _RANDOM_BITS)
+    number = (milliseconds << 80) | _VERSION_AND_VARIANT | (count << 64) | random
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])

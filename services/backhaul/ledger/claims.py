@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.store import Granted, Store
 from backhaul.core.record import Snapshot
 from backhaul.core.relay import Relay
@@ -22,18 +23,25 @@ class ClaimDesk:
         self._relay = relay
         self._answers = answers
         self._lease = lease
+        self._in_doubt = False
+        """Whether the last transaction may have been committed unseen: its claims, tried again, are then repeats."""
 
     async def handle(self, letters: Sequence[Letter[Claimed]]) -> None:
-        claims = [_claim(letter, message) for letter in letters for message in letter.messages]
-        granted, dispatch = await self._store.claim(claims, self._lease)
+        claims = [self._claim(letter, message) for letter in letters for message in letter.messages]
+        try:
+            granted, dispatch = await self._store.claim(claims, self._lease)
+        except StoreUnavailable:
+            self._in_doubt = True
+            raise
+        self._in_doubt = False
         self._relay.hand_over(dispatch)
         for claim, grants in zip(claims, granted, strict=True):
             self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
 
-
-def _claim(letter: Letter[Claimed], message: Claimed) -> Claim:
-    """A claim that the broker delivers again may have been granted by the ledger that did not acknowledge it."""
-    return message.data.model_copy(update={"repeat": True}) if letter.delivery.redelivered else message.data
+    def _claim(self, letter: Letter[Claimed], message: Claimed) -> Claim:
+        """A claim that is delivered again may have been granted by the ledger that did not acknowledge it."""
+        repeated = letter.delivery.redelivered or self._in_doubt
+        return message.data.model_copy(update={"repeat": True}) if repeated else message.data
 
 
 def _answer(worker_id: str, granted: Granted) -> ClaimAnswer:

@@ -42,6 +42,14 @@ def test_a_task_id_carries_its_time_and_sorts_by_it() -> None:
     assert is_task_id(earlier)
 
 
+def test_ids_made_in_the_same_millisecond_sort_in_the_order_of_their_making() -> None:
+    ids = [new_task_id(1_700_000_000_000) for _ in range(5_000)]
+
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    assert all(is_task_id(task_id) for task_id in ids)
+
+
 NO_TASK_IDS = ["", "tsk_", "TSK_01m86m4bnpe27a597p8ew55k2g", "tsk_01m86m4bnpe27a597p8ew55k2", "tsk_" + "u" * 26]
 
 
