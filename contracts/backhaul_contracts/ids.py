@@ -37,7 +37,7 @@ def new_id(prefix: str, at_ms: int | None = None) -> str:
 
 def is_task_id(text: str) -> bool:
     """Whether `text` could be a task id (it says nothing of whether the task exists)."""
-    return _TASK_ID.match(text) is not None
+    return _TASK_ID.fullmatch(text) is not None
 
 
 def made_at_ms(task_id: str) -> int:

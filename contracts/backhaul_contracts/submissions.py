@@ -1,8 +1,9 @@
 """What a client writes: the bodies of `POST /v1/tasks`, of its batch, and of a cancel."""
 
+from datetime import timedelta
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from backhaul_contracts.wire import Duration, Json, Key, Metadata, Moment, Priority, Strict, TaskIdText, Text
 
@@ -23,12 +24,17 @@ class SubmitTask(Strict):
     metadata: Metadata = Field(default_factory=dict, max_length=50)
     parent_id: TaskIdText | None = None
 
+    @field_validator("timeout")
+    @classmethod
+    def _time_to_work(cls, timeout: timedelta | None) -> timedelta | None:
+        if timeout is not None and timeout < timedelta(milliseconds=1):
+            raise ValueError("a timeout is at least a millisecond; leave it out for that of the kind")
+        return timeout
+
     @model_validator(mode="after")
     def _one_time_to_run_at(self) -> Self:
         if self.run_at is not None and self.delay is not None:
             raise ValueError("give run_at or delay, not both")
-        if self.expires_in is not None and self.delay is not None and self.expires_in <= self.delay:
-            raise ValueError("expires_in must be longer than the delay, or the task could never run")
         return self
 
 

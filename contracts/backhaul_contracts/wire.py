@@ -23,7 +23,8 @@ Json = Any
 KIND_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)+$"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)$")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = timedelta(days=3650)
 
@@ -76,7 +77,17 @@ def format_time(moment: datetime) -> str:
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time needs a zone: end it with Z or an offset such as +02:00")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time lies between the years 1 and 9999, in UTC") from error
+
+
+def _written(value: object) -> object:
+    """Refuse numbers, which might be seconds or milliseconds: a time is written out."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+        return value
+    raise ValueError("a time is written as in RFC 3339: 2026-01-31T08:00:00Z")
 
 
 def _storable(text: str) -> str:
@@ -92,6 +103,7 @@ Duration = Annotated[
 ]
 Moment = Annotated[
     datetime,
+    BeforeValidator(_written),
     AfterValidator(_aware),
     PlainSerializer(format_time, return_type=str, when_used="json-unless-none"),
     WithJsonSchema({"type": "string", "format": "date-time"}),

@@ -1,12 +1,13 @@
 """From what a client wrote to a task that may be accepted: every check, the same on each way in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from backhaul.core.catalogue import Catalogue
+from backhaul.core.catalogue import MAX_FAULTS, Catalogue
 from backhaul.core.clock import Clock, to_ms
 from backhaul.core.errors import Rejected
 from backhaul.core.fingerprint import fingerprint
@@ -17,12 +18,25 @@ from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.problems import Fault, ProblemCode
 from backhaul_contracts.submissions import SubmitTask
 from backhaul_contracts.tasks import Status
-from backhaul_contracts.wire import Json
+from backhaul_contracts.wire import Json, Key
+
+TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
+"""W3C Trace Context, level 1; the group is the trace id."""
+
+_key: TypeAdapter[str] = TypeAdapter(Key)
+
+
+_OF_NAME = "[key]"
+"""Where pydantic says that the name of a member is wrong, not its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of a submission beside its body. `key`: the one that the transport carries, if it does."""
+    """What is known of a submission beside its body. `key`: the one that the transport carries, if it does.
+
+    A transport may carry anything as key and `traceparent`: the one is checked like a key in the body, and of the other
+    what is no trace context is dropped.
+    """
 
     tenant: str = "default"
     key: str | None = None
@@ -58,14 +72,18 @@ def _parse(body: Json) -> SubmitTask:
 
 
 def faults(error: ValidationError) -> list[Fault]:
-    """What pydantic found, as pointers into the body."""
+    """What pydantic found, as pointers into the body; no more than a reader can use."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
     return [
-        Fault(
-            pointer="".join(f"/{_escape(step)}" for step in item["loc"]),
-            detail=item["msg"].removeprefix("Value error, "),
-        )
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
+        Fault(pointer=_pointer(item["loc"]), detail=item["msg"].removeprefix("Value error, "))
+        for item in found[:MAX_FAULTS]
     ]
+
+
+def _pointer(steps: tuple[str | int, ...]) -> str:
+    if len(steps) > 2 and steps[-1] == _OF_NAME:
+        steps = steps[:-1]
+    return "".join(f"/{_escape(step)}" for step in steps)
 
 
 def _escape(step: str | int) -> str:
@@ -75,7 +93,14 @@ def _escape(step: str | int) -> str:
 def _one_key(in_body: str | None, in_transport: str | None) -> str | None:
     if in_body is not None and in_transport is not None and in_body != in_transport:
         raise _invalid("/key", f"The body's key {in_body!r} differs from the one it was sent with, {in_transport!r}.")
-    return in_body if in_body is not None else in_transport
+    return in_body if in_body is not None or in_transport is None else _checked(in_transport)
+
+
+def _checked(key: str) -> str:
+    try:
+        return _key.validate_python(key)
+    except ValidationError as error:
+        raise _invalid("/key", f"What it was sent with cannot be a key: {faults(error)[0].detail}.") from error
 
 
 def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, now: datetime) -> Draft:
@@ -92,7 +117,7 @@ def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, 
         metadata=RawJson(codec.dumps(wanted.metadata).decode()),
         parent_id=wanted.parent_id,
         replay_of=origin.replay_of,
-        traceparent=origin.traceparent,
+        traceparent=origin.traceparent if TRACEPARENT.match(origin.traceparent or "") else None,
         timeout=wanted.timeout or spec.timeout,
         grace=spec.grace,
         max_attempts=wanted.max_attempts or spec.retry.max_attempts,
@@ -105,9 +130,16 @@ def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, 
     )
     return Draft(
         record,
-        RawJson(codec.dumps(wanted.input).decode()),
+        _payload(wanted.input),
         None if key is None else fingerprint(spec.kind, wanted.input),
     )
+
+
+def _payload(input: Json) -> RawJson:
+    try:
+        return RawJson(codec.exactly(input).decode())
+    except ValueError as error:
+        raise _invalid("/input", str(error)) from error
 
 
 def _starts(wanted: SubmitTask, now: datetime) -> datetime | None:

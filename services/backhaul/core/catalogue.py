@@ -15,6 +15,7 @@ from backhaul_contracts.problems import Fault, ProblemCode
 from backhaul_contracts.wire import Json
 
 MAX_FAULTS = 20
+_LONGEST_MESSAGE = 400
 _FRESH = timedelta(seconds=5)
 _PATIENCE = timedelta(milliseconds=250)
 
@@ -60,7 +61,7 @@ class Catalogue:
             return
         faults = []
         for error in validator.iter_errors(input):
-            faults.append(Fault(pointer=_pointer("/input", error.instance_path), detail=error.message))
+            faults.append(Fault(pointer=_pointer("/input", error.instance_path), detail=_brief(error.message)))
             if len(faults) == MAX_FAULTS:
                 break
         raise Rejected(ProblemCode.INVALID_INPUT, f"The input does not fit kind {spec.kind}.", errors=faults)
@@ -108,6 +109,12 @@ def schema_fault(schema: Json) -> str | None:
 def _pointer(root: str, path: list[str | int]) -> str:
     """RFC 6901."""
     return root + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def _brief(message: str) -> str:
+    """A message quotes the value, which may be as long as the body; what is wrong with it stands at the end."""
+    half = _LONGEST_MESSAGE // 2
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:half]} … {message[-half:]}"
 
 
 def decode(body: bytes) -> Json:

@@ -113,7 +113,7 @@ async def test_an_unknown_kind_is_404_and_near_matches_are_named(stage: Stage) -
         ({"priority": 1.5}, "/priority"),
         ({"delay": "soon"}, "/delay"),
         ({"queue": "nowhere"}, "/queue"),
-        ({"delay": "10s", "expires_in": "5s"}, ""),
+        ({"delay": "10s", "expires_in": "10s"}, "/expires_in"),
         ({"max_attempts": 0}, "/max_attempts"),
         ({"metadata": {"a": 1}}, "/metadata/a"),
         ({"parent_id": "tsk_1"}, "/parent_id"),

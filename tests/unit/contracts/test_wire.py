@@ -25,7 +25,20 @@ def test_a_duration_is_seconds_or_a_text_with_a_unit(text: object, length: timed
     assert parse_duration(text) == length
 
 
-NO_DURATIONS = ["", "30", "s", "-1s", -1, "1 fortnight", True, None, 1e300, float("nan"), "9" * 19 + "d"]
+NO_DURATIONS = [
+    "",
+    "\N{ARABIC-INDIC DIGIT THREE}s",
+    "30",
+    "s",
+    "-1s",
+    -1,
+    "1 fortnight",
+    True,
+    None,
+    1e300,
+    float("nan"),
+    "9" * 19 + "d",
+]
 
 
 @pytest.mark.parametrize("text", NO_DURATIONS)
@@ -50,7 +63,14 @@ def test_ids_made_in_the_same_millisecond_sort_in_the_order_of_their_making() ->
     assert all(is_task_id(task_id) for task_id in ids)
 
 
-NO_TASK_IDS = ["", "tsk_", "TSK_01m86m4bnpe27a597p8ew55k2g", "tsk_01m86m4bnpe27a597p8ew55k2", "tsk_" + "u" * 26]
+NO_TASK_IDS = [
+    "",
+    "tsk_",
+    "tsk_01m86m4bnpe27a597p8ew55k2g\n",
+    "TSK_01m86m4bnpe27a597p8ew55k2g",
+    "tsk_01m86m4bnpe27a597p8ew55k2",
+    "tsk_" + "u" * 26,
+]
 
 
 @pytest.mark.parametrize("text", NO_TASK_IDS)
@@ -83,6 +103,24 @@ def test_a_time_without_a_zone_is_refused() -> None:
         adapter.validate_python("2026-01-31T12:00:00")
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_calendar_holds_in_utc_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="between the years 1 and 9999"):
+        TypeAdapter(Moment).validate_python(text)
+
+
+@pytest.mark.parametrize("value", [0, 1_767_225_600, 1e400, "1767225600", True, ""])
+def test_a_number_is_no_time(value: object) -> None:
+    with pytest.raises(ValidationError, match="RFC 3339"):
+        TypeAdapter(Moment).validate_python(value)
+
+
+def test_a_number_that_is_not_finite_can_be_refused_in_writing() -> None:
+    assert codec.exactly([1e308, "Infinity", "NaN"]) == b'[1e+308,"Infinity","NaN"]'
+    with pytest.raises(ValueError, match="too large"):
+        codec.exactly(codec.loads(b'{"a":[1e400]}'))
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -90,7 +128,8 @@ def test_a_time_without_a_zone_is_refused() -> None:
         {"kind": "a.b", "priority": 101},
         {"kind": "a.b", "priority": "5"},
         {"kind": "a.b", "run_at": "2026-01-31T12:00:00Z", "delay": "5s"},
-        {"kind": "a.b", "delay": "30s", "expires_in": "10s"},
+        {"kind": "a.b", "timeout": 0},
+        {"kind": "a.b", "run_at": 1_767_225_600},
         {"kind": "a.b", "key": "a\x00b"},
         {"kind": "a.b", "max_attempts": 0},
         {"kind": "a.b", "metadata": {"n": 1}},

@@ -1,10 +1,11 @@
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, cast
 
 import pytest
 
 from backhaul.core.acceptance import Acceptance, Origin
-from backhaul.core.catalogue import Catalogue
+from backhaul.core.catalogue import MAX_FAULTS, Catalogue
 from backhaul.core.errors import Rejected
 from backhaul.core.ports.store import Store
 from backhaul.testing.clock import ManualClock
@@ -84,6 +85,36 @@ async def test_wrong_input_is_pointed_at_from_the_root_of_the_body() -> None:
     assert [fault.pointer for fault in refusal.problem.errors] == ["/input/pages/1"]
 
 
+@pytest.mark.parametrize("number", [inf, -inf])
+async def test_a_number_that_no_double_holds_is_refused_and_not_lost(number: float) -> None:
+    refusal = await rejection({"kind": "digest.summarise", "input": {"text": "", "weights": [0.5, number]}})
+
+    assert refusal.problem.code == "invalid_input"
+    assert [fault.pointer for fault in refusal.problem.errors] == ["/input"]
+
+
+async def test_the_words_of_such_numbers_may_stand_in_a_text() -> None:
+    body = {"kind": "digest.summarise", "input": {"text": "NaN and Infinity"}}
+
+    draft = await acceptance(Kinds(spec())).draft(body, Origin())
+
+    assert draft.input == '{"text":"NaN and Infinity"}'
+
+
+async def test_what_is_wrong_with_a_long_value_is_told_briefly() -> None:
+    refusal = await rejection({"kind": "digest.summarise", "input": {"text": ["x" * 100_000]}})
+
+    (fault,) = refusal.problem.errors
+    assert len(fault.detail) < 500
+    assert fault.detail.endswith('is not of type "string"')
+
+
+async def test_of_very_many_faults_only_the_first_are_told() -> None:
+    refusal = await rejection({"kind": "digest.summarise", **{f"field{n}": n for n in range(1_000)}})
+
+    assert len(refusal.problem.errors) == MAX_FAULTS
+
+
 async def test_an_unknown_field_is_pointed_at() -> None:
     refusal = await rejection({"kind": "digest.summarise", "input": {"text": ""}, "prio": 3})
 
@@ -104,7 +135,11 @@ async def test_an_unknown_kind_is_answered_with_near_matches() -> None:
         ({"queue": "nowhere"}, "/queue"),
         ({"expires_in": 0}, "/expires_in"),
         ({"run_at": "2030-01-01T01:00:00Z", "expires_in": "30m"}, "/expires_in"),
+        ({"delay": 60, "expires_in": "1m"}, "/expires_in"),
         ({"key": "one"}, "/key"),
+        ({"timeout": 0}, "/timeout"),
+        ({"metadata": {"a\0": "b"}}, "/metadata/a\0"),
+        ({"metadata": {"[key]": 1}}, "/metadata/[key]"),
     ],
 )
 async def test_what_cannot_work_is_refused_at_its_place(body: dict[str, Any], pointer: str) -> None:
