@@ -1,12 +1,12 @@
 """Errors as answers: RFC 9457 `application/problem+json`, and nothing of what went on inside."""
 
 import logging
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backhaul.core.acceptance import TRACEPARENT
 from backhaul.core.errors import Rejected, StoreUnavailable
 from backhaul.gateway.replies import Header, Reply, retry_after
 from backhaul_contracts import codec
@@ -17,7 +17,6 @@ _log = logging.getLogger("backhaul.gateway")
 
 _MEDIA_TYPE = PROBLEM_JSON.encode()
 _CLOSE: Header = (b"connection", b"close")
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 
 def problem_json(problem: Problem, extensions: Mapping[str, Json] | None = None) -> bytes:
@@ -55,7 +54,7 @@ def traceparent_of(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"traceparent":
             text: str = value.decode("latin-1")
-            return text if _TRACEPARENT.match(text) else None
+            return text if TRACEPARENT.match(text) else None
     return None
 
 
@@ -94,5 +93,5 @@ def _internal(trace_id: str) -> Reply:
 
 
 def _trace_id(scope: Scope) -> str:
-    match = _TRACEPARENT.match(traceparent_of(scope) or "")
+    match = TRACEPARENT.match(traceparent_of(scope) or "")
     return match[1] if match else secrets.token_hex(16)
