@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from backhaul.core.errors import StoreUnavailable
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -12,7 +14,8 @@ R = TypeVar("R")
 class Batcher(Generic[T, R]):
     """Joins many callers into few calls of `flush`, in order of arrival, at most `limit` items a call.
 
-    `flush` answers one result for each item, in order; if it raises, every caller of that batch gets the error.
+    `flush` answers one result for each item, in order. If it raises `StoreUnavailable`, every caller of that batch gets
+    the error; after any other each item is flushed by itself, so that one bad item fails nobody but its own caller.
     `run` must be running (in its owner's task group) for `submit` to return.
     """
 
@@ -48,15 +51,22 @@ class Batcher(Generic[T, R]):
         if not self._waiting:
             self._arrived.clear()
         batch = [(item, future) for item, future in batch if not future.done()]
-        if not batch:
-            return
         try:
-            results = await self._flush([item for item, _ in batch])
+            if batch:
+                await self._answer(batch)
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - each caller gets it
+
+    async def _answer(self, batch: "Sequence[tuple[T, asyncio.Future[R]]]") -> None:
+        try:
+            results = await self._flush([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - its caller gets it
+            if len(batch) > 1 and not isinstance(error, StoreUnavailable):
+                for one in batch:
+                    await self._answer([one])
+                return
             for _, future in batch:
                 _fail(future, error)
         else:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from backhaul.core.batching import Batcher, Inbox
+from backhaul.core.errors import StoreUnavailable
 
 
 class Flushes:
@@ -65,6 +66,42 @@ async def test_a_failed_flush_fails_each_caller_of_its_batch_and_no_other() -> N
         await batcher.submit(1)
 
     assert await batcher.submit(2) == 2
+    running.cancel()
+
+
+async def test_a_bad_item_fails_its_own_caller_and_none_of_its_neighbours() -> None:
+    async def flush(items: list[int]) -> Sequence[int]:
+        if 2 in items:
+            raise RuntimeError("2 cannot be stored")
+        return items
+
+    batcher = Batcher(flush, limit=10)
+    callers = [asyncio.create_task(batcher.submit(n)) for n in (1, 2, 3)]
+    await asyncio.sleep(0)
+
+    running = asyncio.create_task(batcher.run())
+
+    first, bad, last = await asyncio.gather(*callers, return_exceptions=True)
+    assert (first, last) == (1, 3)
+    assert isinstance(bad, RuntimeError)
+    running.cancel()
+
+
+async def test_an_outage_is_not_tried_again_for_each_item() -> None:
+    flushed = []
+
+    async def flush(items: list[int]) -> Sequence[int]:
+        flushed.append(items)
+        raise StoreUnavailable("the store is down")
+
+    batcher = Batcher(flush, limit=10)
+    callers = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
+    await asyncio.sleep(0)
+
+    running = asyncio.create_task(batcher.run())
+
+    assert [type(each) for each in await asyncio.gather(*callers, return_exceptions=True)] == [StoreUnavailable] * 2
+    assert flushed == [[1, 2]]
     running.cancel()
 
 
