@@ -2,15 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from backhaul import Service
 from backhaul.core import topology
+from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Delivery, Message
-from backhaul.testing import Harness
+from backhaul.core.ports.store import Admission, Dispatch, Store
+from backhaul.core.record import Draft
+from backhaul.testing import Harness, ManualClock
 
 service = Service("echo", version="1.0.0")
 
@@ -35,6 +39,30 @@ def full(data: Any, **attributes: Any) -> Message:
     event = {"specversion": "1.0", "type": "dev.backhaul.task.submit", "id": "7", "source": "/shop", "data": data}
     body = json.dumps({**event, **attributes}).encode()
     return plain(body, content_type="application/cloudevents+json", message_id=None)
+
+
+class StoreThatFails:
+    """Lets a store refuse the first `times` submissions."""
+
+    def __init__(self, store: Store, times: int) -> None:
+        self._accept = store.accept
+        self._left = times
+        self._answered = asyncio.Event()
+        store.accept = self._refuse  # type: ignore[method-assign]
+
+    async def answers(self, clock: ManualClock) -> None:
+        """Let time pass until it accepts again."""
+        async with asyncio.timeout(10):
+            while not self._answered.is_set():
+                clock.advance(timedelta(seconds=1))
+                await asyncio.sleep(0)
+
+    async def _refuse(self, drafts: Sequence[Draft]) -> tuple[list[Admission], Dispatch]:
+        self._left -= 1
+        if self._left >= 0:
+            raise StoreUnavailable("it is switched off")
+        self._answered.set()
+        return await self._accept(drafts)
 
 
 async def found(platform: Harness, key: str) -> list[dict[str, Any]]:
@@ -84,6 +112,8 @@ async def test_the_full_form_takes_everything_that_http_takes(platform: Harness)
         (full({"kind": "echo.say", "input": "x", "key": "another"}), "invalid_input"),
         (full({"kind": "echo.say", "input": "x"}, type="dev.backhaul.task.cancel"), "invalid_input"),
         (full("echo.say"), "invalid_input"),
+        (plain(b'"hello"', message_id="a\0b"), "invalid_input"),
+        (full({"kind": "echo.say", "input": "x"}, id="7" * 300), "invalid_input"),
     ],
 )
 async def test_what_cannot_be_accepted_is_kept_unchanged_with_its_reason(
@@ -98,6 +128,28 @@ async def test_what_cannot_be_accepted_is_kept_unchanged_with_its_reason(
     assert kept.headers["bh-exchange"] == "backhaul.submit"
     assert kept.headers["bh-routing-key"] == message.routing_key
     assert kept.headers["bh-detail"]
+
+
+async def test_a_submission_outlasts_an_outage_of_the_store_that_its_queue_would_give_up_on() -> None:
+    clock = ManualClock()
+    async with Harness(service, clock=clock) as platform:
+        store = StoreThatFails(platform.platform.store, times=topology.Queue("any").delivery_limit + 5)
+
+        await platform.broker.publish([plain(b'"hello"')])
+        await store.answers(clock)
+
+        (task,) = await found(platform, "one")
+        assert task["input"] == "hello"
+        assert await platform.broker.ready(topology.INVALID) == 0
+
+
+async def test_a_trace_context_that_is_none_is_dropped(platform: Harness) -> None:
+    await platform.broker.publish([plain(b'"hello"', headers={"traceparent": "00-\0"})])
+
+    (task,) = await found(platform, "one")
+    stored = await platform.platform.store.snapshot("default", task["id"])
+    assert stored is not None
+    assert stored.record.traceparent is None
 
 
 async def test_an_id_that_was_used_for_another_input_is_refused(platform: Harness) -> None:

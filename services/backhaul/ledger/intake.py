@@ -1,8 +1,9 @@
 """The intake: tasks that are published straight to the broker, in any language, with no SDK (broker contract, v1)."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -11,7 +12,7 @@ from backhaul.core.acceptance import Acceptance, Origin, faults
 from backhaul.core.batching import Batcher
 from backhaul.core.catalogue import decode
 from backhaul.core.clock import Clock
-from backhaul.core.errors import Rejected
+from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Admission, Store
 from backhaul.core.record import Draft
@@ -26,14 +27,21 @@ from backhaul_contracts.wire import Json
 
 _log = logging.getLogger("backhaul.intake")
 
+T = TypeVar("T")
+
 _CREDIT = 200
+_RETRY = timedelta(seconds=1)
 _SUBMIT = Submitted.model_fields["type"].default
 _ACCEPTED = AcceptedReply.model_fields["type"].default
 _REJECTED = RejectedReply.model_fields["type"].default
 
 
 class Intake:
-    """Reads `backhaul.submit`. What cannot be accepted is kept in `backhaul.invalid` with its reason."""
+    """Reads `backhaul.submit`. What cannot be accepted is kept in `backhaul.invalid` with its reason.
+
+    An outage of store or broker is waited out with the message in hand: what goes back to its queue too often is given
+    up by the broker, however good it is.
+    """
 
     def __init__(self, store: Store, broker: Broker, relay: Relay, acceptance: Acceptance, clock: Clock) -> None:
         self._store = store
@@ -42,6 +50,7 @@ class Intake:
         self._acceptance = acceptance
         self._clock = clock
         self._batcher: Batcher[Draft, Admission] = Batcher(self._accept, limit=_CREDIT)
+        self._stalled = False
 
     async def run(self) -> None:
         subscription = await self._broker.subscribe(topology.SUBMIT, self._handle, credit=_CREDIT)
@@ -52,14 +61,33 @@ class Intake:
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
-            draft = await self._acceptance.draft(*_read(delivery))
-            admission = await self._batcher.submit(draft)
-            _refuse_conflict(draft, admission)
+            admission = await self._admit(*_read(delivery))
         except Rejected as refusal:
-            await self._set_aside(delivery, refusal.problem)
-            await self._reply(delivery, _REJECTED, refusal.problem.model_dump_json())
+            problem = refusal.problem
+            await self._persist(lambda: self._set_aside(delivery, problem))
+            await self._persist(lambda: self._reply(delivery, _REJECTED, problem.model_dump_json()))
         else:
-            await self._reply(delivery, _ACCEPTED, task_json(admission.snapshot))
+            await self._persist(lambda: self._reply(delivery, _ACCEPTED, task_json(admission.snapshot)))
+
+    async def _admit(self, body: Json, origin: Origin) -> Admission:
+        draft = await self._persist(lambda: self._acceptance.draft(body, origin))
+        admission = await self._persist(lambda: self._batcher.submit(draft))
+        _refuse_conflict(draft, admission)
+        return admission
+
+    async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call it until store and broker have done their part."""
+        while True:
+            try:
+                result = await call()
+            except (StoreUnavailable, BrokerUnavailable) as error:
+                if not self._stalled:
+                    _log.warning("submissions wait for an outage to end: %s", error)
+                self._stalled = True
+                await self._clock.sleep(_RETRY)
+            else:
+                self._stalled = False
+                return result
 
     async def _reply(self, delivery: Delivery, type: str, data: str) -> None:
         """Tell a publisher that wants to know. It may be gone by now, and its queue with it: that is its own affair."""
