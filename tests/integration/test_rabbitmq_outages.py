@@ -124,13 +124,13 @@ async def test_a_broker_without_memory_refuses_publishes_at_once_and_says_when_i
     rings: list[str] = []
     broker.on_reconnect(lambda: rings.append("back"))
     await private_rabbitmq.raise_memory_alarm()
-    with pytest.raises(BrokerUnavailable):  # RabbitMQ announces an alarm only to those who publish
-        await _published_within(broker, 1)
-    await until(lambda: _disconnected(broker), "the alarm is noticed")
-
-    with pytest.raises(BrokerUnavailable, match="memory"):
-        await _published_within(broker, 0.5)
-    await private_rabbitmq.clear_memory_alarm()
+    try:
+        await until(lambda: _blocked(broker), "the alarm is noticed")  # RabbitMQ tells it to those who publish
+        with pytest.raises(BrokerUnavailable, match="memory"):
+            async with asyncio.timeout(0.5):
+                await broker.publish([message(b"refused", queue="two")])
+    finally:
+        await private_rabbitmq.clear_memory_alarm()
     await connected(broker)
 
     await broker.publish([message(b"again", queue="one")])
@@ -167,12 +167,33 @@ async def test_a_publish_that_is_not_confirmed_in_time_is_unavailable(
     await hasty.stop()
 
 
-async def _published_within(broker: RabbitBroker, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
+async def test_a_queue_that_exists_but_does_not_work_is_told(
+    broker: RabbitBroker, private_rabbitmq: PrivateRabbitMQ
+) -> None:
+    lost: list[str] = []
+    await broker.consume("one", Ear(), credit=1, on_lost=lambda: lost.append("lost"))
+    mute = Topology(queues=(Queue("mute"), Queue("one")))
+    await broker.declare(mute)
+    await private_rabbitmq.evaluate("ra:stop_server(quorum_queues, {'%2F_mute', node()})")
+
+    [misfit] = await broker.check(mute)
+
+    assert lost == []
+    assert (misfit.thing, misfit.fact) == ("queue mute", "exists, but does not answer")
+    assert "rabbitmqctl delete_queue" in misfit.remedy
+    await private_rabbitmq.evaluate("ra:restart_server(quorum_queues, {'%2F_mute', node()})")
+    await until(lambda: _fits(broker, mute), "the queue answers again")
+
+
+async def _fits(broker: RabbitBroker, topology: Topology) -> bool:
+    return await broker.check(topology) == []
+
+
+async def _blocked(broker: RabbitBroker) -> bool:
+    with suppress(BrokerUnavailable, TimeoutError):
+        async with asyncio.timeout(0.1):
             await broker.publish([message(b"x", queue="two")])
-    except TimeoutError as error:
-        raise BrokerUnavailable("not confirmed") from error
+    return not broker.connected
 
 
 async def _contains(ear: Ear, bodies: set[bytes]) -> bool:

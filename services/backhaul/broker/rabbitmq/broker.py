@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from backhaul.broker.rabbitmq.consumer import Consumer
 from backhaul.broker.rabbitmq.errors import NOT_FOUND, ChannelLost
 from backhaul.broker.rabbitmq.link import Link
 from backhaul.broker.rabbitmq.listing import take
+from backhaul.broker.rabbitmq.session import RefusedError, Session
 from backhaul.broker.rabbitmq.supervision import Supervisor
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Delivery, Message, Subscription
@@ -95,8 +96,15 @@ class RabbitBroker:
             await objects.declare(self._supervisor.consuming.current(), topology)
 
     async def check(self, topology: Topology) -> list[Misfit]:
-        with _explained(self._supervisor.consuming):
-            return await objects.check(self._supervisor.consuming.current(), topology)
+        async with AsyncExitStack() as visits:
+            with _explained(self._supervisor.consuming):
+                session = await self._visit(visits)
+                misfits = await objects.check(session, topology)
+                for queue in topology.queues:
+                    if session.lost.done():
+                        session = await self._visit(visits)
+                    misfits += filter(None, [await objects.answers(session, queue)])
+            return misfits
 
     async def publish(self, messages: Sequence[Message]) -> None:
         await self._supervisor.publisher.publish(messages)
@@ -137,6 +145,15 @@ class RabbitBroker:
     async def ready(self, queue: str) -> int | None:
         with _explained(self._supervisor.consuming):
             return await objects.ready(self._supervisor.consuming.current(), queue)
+
+    async def _visit(self, visits: AsyncExitStack) -> Session:
+        """A connection for a look around, which the look may cost; closed with `visits`."""
+        try:
+            session = await Session.open(self._url, name=f"{self._name} (check)", heartbeat=self._heartbeat)
+        except RefusedError as error:
+            raise error.refusal.error() from error
+        visits.push_async_callback(session.close)
+        return session
 
     def _supervise(self) -> Supervisor:
         return Supervisor(self._url, name=self._name, heartbeat=self._heartbeat, publish_timeout=self._publish_timeout)

@@ -7,20 +7,19 @@ from pamqp.commands import Exchange as ExchangeMethods
 from pamqp.commands import Queue as QueueMethods
 from pamqp.common import FieldTable
 
-from backhaul.broker.rabbitmq.channel import Channel, Content
+from backhaul.broker.rabbitmq.channel import Channel
 from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, ChannelLost
 from backhaul.broker.rabbitmq.listing import take
 from backhaul.broker.rabbitmq.session import Session
-from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.errors import ConfigurationError
 from backhaul.core.topology import OWNED_BYTES, OWNED_EXPIRY, Binding, Exchange, Misfit, Queue, Topology
 
 # A queue without dead-lettering must never give up a message. No limit at all would be 20 from RabbitMQ 4.0, and -1
 # means "none" there and "drop at once" on 3.10: this number is out of reach on all of them.
 _NEVER = 1_000_000_000
 
-_PROOF_TIMEOUT = 5.0
-_DEAF = "exists, but does not answer"
-_DEAF_REMEDY = (
+_PATIENCE = 3.0
+_MUTE = (
     "start the nodes that hold it; if all run, delete it with `rabbitmqctl delete_queue`, "
     "then run `backhaul topology apply`"
 )
@@ -34,9 +33,7 @@ async def declare(session: Session, topology: Topology) -> None:
         for exchange in topology.exchanges:
             await _make(channel, f"exchange {exchange.name}", _exchange(exchange))
         for queue in topology.queues:
-            made = await _make(channel, f"queue {queue.name}", _queue(queue))
-            if _provable(queue, made) and not await _answers(session, queue.name):
-                raise BrokerUnavailable(f"queue {queue.name} {_DEAF}: {_DEAF_REMEDY}")
+            await _make(channel, f"queue {queue.name}", _queue(queue))
         if topology.bindings:
             await _make(channel, "a binding", *(_bind(binding) for binding in topology.bindings))
     finally:
@@ -44,13 +41,37 @@ async def declare(session: Session, topology: Topology) -> None:
 
 
 async def check(session: Session, topology: Topology) -> list[Misfit]:
-    """See `Broker.check`. AMQP cannot list bindings: a missing one shows as `Unroutable`, and `declare` repairs it."""
-    misfits = [
-        await _misfit(session, f"exchange {exchange.name}", _exists(exchange), _exchange(exchange))
-        for exchange in topology.exchanges
-    ]
-    misfits += [await _queue_misfit(session, queue) for queue in topology.queues]
+    """See `Broker.check`. AMQP cannot list bindings: a missing one shows as `Unroutable`, and `declare` repairs it.
+
+    `session` is for this alone: RabbitMQ closes the whole connection of who asks a queue without a process.
+    Raises `ChannelLost` and `TimeoutError`.
+    """
+    wanted = [(f"exchange {exchange.name}", _exists(exchange), _exchange(exchange)) for exchange in topology.exchanges]
+    wanted += [(f"queue {queue.name}", _stands(queue.name), _queue(queue)) for queue in topology.queues]
+    misfits = [await _misfit(session, *thing) for thing in wanted]
     return [misfit for misfit in misfits if misfit is not None]
+
+
+async def answers(session: Session, queue: Queue) -> Misfit | None:
+    """Whether a quorum queue works. Declaring does not tell: it finds a queue that has lost its majority, or was made
+    less than a second before its node crashed and never takes a message (3.10.8), and says that all is well.
+
+    RabbitMQ refuses `basic.get` on queues with a single active consumer, and it would take a message that waits.
+    """
+    if queue.owned or queue.single_active_consumer or await ready(session, queue.name) != 0:
+        return None
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            for delivery in await take(session, queue.name, 1):
+                delivery.requeue()
+    except ChannelLost as error:
+        if error.code == ACCESS_REFUSED:  # who may not read cannot know
+            return None
+    except TimeoutError:
+        pass
+    else:
+        return None
+    return Misfit(f"queue {queue.name}", "exists, but does not answer", _MUTE)
 
 
 async def ready(session: Session, queue: str) -> int | None:
@@ -67,42 +88,13 @@ async def ready(session: Session, queue: str) -> int | None:
     return int(reply.message_count or 0) if isinstance(reply, QueueMethods.DeclareOk) else None
 
 
-async def _make(channel: Channel, thing: str, *methods: Frame) -> Frame | Content:
+async def _make(channel: Channel, thing: str, *methods: Frame) -> None:
     try:
-        return await channel.call(*methods)
+        await channel.call(*methods)
     except ChannelLost as error:
         if error.code is None:
             raise
         raise ConfigurationError(_refused(thing, error)) from error
-
-
-def _provable(queue: Queue, reply: Frame | Content) -> bool:
-    """RabbitMQ refuses `basic.get` on queues with a single active consumer, and it would take a message that waits."""
-    empty = isinstance(reply, QueueMethods.DeclareOk) and not reply.message_count
-    return empty and not queue.owned and not queue.single_active_consumer
-
-
-async def _answers(session: Session, queue: str) -> bool:
-    """Whether a quorum queue works. Declaring does not tell: it finds a queue that has lost its majority, or was made
-    less than a second before its node crashed and never takes a message (3.10.8), and says that all is well."""
-    try:
-        async with asyncio.timeout(_PROOF_TIMEOUT):
-            for delivery in await take(session, queue, 1):
-                delivery.requeue()
-    except TimeoutError:
-        return False
-    except ChannelLost as error:
-        if error.code != ACCESS_REFUSED:  # who may not read cannot know
-            raise
-    return True
-
-
-async def _queue_misfit(session: Session, queue: Queue) -> Misfit | None:
-    thing = f"queue {queue.name}"
-    misfit = await _misfit(session, thing, _stands(queue.name), _queue(queue))
-    if misfit is not None or queue.owned or queue.single_active_consumer or await ready(session, queue.name):
-        return misfit
-    return None if await _answers(session, queue.name) else Misfit(thing, _DEAF, _DEAF_REMEDY)
 
 
 async def _misfit(session: Session, thing: str, look: Frame, make: Frame) -> Misfit | None:
