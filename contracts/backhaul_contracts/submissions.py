@@ -7,6 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from backhaul_contracts.wire import Duration, Json, Key, Metadata, Moment, Priority, Strict, TaskIdText, Text
 
+MOST_METADATA = 50
+
 
 class SubmitTask(Strict):
     """One task to be done. The same body travels as `data` of a `dev.backhaul.task.submit` CloudEvent."""
@@ -21,7 +23,7 @@ class SubmitTask(Strict):
     expires_in: Duration | None = None
     timeout: Duration | None = None
     max_attempts: int | None = Field(default=None, ge=1, le=1000, strict=True)
-    metadata: Metadata = Field(default_factory=dict, max_length=50)
+    metadata: Metadata = Field(default_factory=dict, max_length=MOST_METADATA)
     parent_id: TaskIdText | None = None
 
     @field_validator("timeout")

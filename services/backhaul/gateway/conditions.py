@@ -8,14 +8,19 @@ LONGEST_WAIT = timedelta(seconds=50)
 EVENT_STREAM = "text/event-stream"
 JSON = "application/json"
 
-_WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[;,]|$)', re.IGNORECASE)
+_WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?0*([0-9]+)"?\s*(?=[;,]|$)', re.IGNORECASE)
+_MOST_DIGITS = 9
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 def preferred_wait(prefer: str | None) -> timedelta | None:
     """The `wait` of a `Prefer` header (RFC 7240 §4.3), at most 50 s. None: not asked for, or not understood."""
     match = _WAIT.search(prefer) if prefer else None
-    return min(timedelta(seconds=int(match[1])), LONGEST_WAIT) if match else None
+    if match is None:
+        return None
+    if len(match[1]) > _MOST_DIGITS:
+        return LONGEST_WAIT
+    return min(timedelta(seconds=int(match[1])), LONGEST_WAIT)
 
 
 def entity_tag(seq: int) -> str:

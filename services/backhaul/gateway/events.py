@@ -36,10 +36,10 @@ class Events:
             raise Rejected(ProblemCode.NOT_ACCEPTABLE, f"Events come as {EVENT_STREAM} or as {JSON}.")
         parameters = Parameters(request, _PARAMETERS)
         cursor = _cursor(request, parameters)
+        limit = parameters.read("limit", integer(1, _MOST_EVENTS))
         tenant, task_id = tenant_of(request), request.path("task_id")
         if form == EVENT_STREAM:
             return self.stream(request, tenant, task_id, cursor)
-        limit = parameters.read("limit", integer(1, _MOST_EVENTS))
         return await self._page(tenant, task_id, cursor or 0, 100 if limit is None else limit)
 
     def stream(

@@ -49,14 +49,17 @@ def is_loopback(host: str) -> bool:
 
 
 def _refusal(scope: Scope) -> Rejected | None:
-    host = ""
+    hosts = []
     for name, value in scope["headers"]:
         if name == b"host":
-            host = value.decode("latin-1")
+            hosts.append(value.decode("latin-1"))
         elif name == b"origin" and not _ORIGIN.match(value.decode("latin-1")):
             return _forbidden(f"Pages of {value.decode('latin-1')!r} may not call an API that is bound to loopback.")
-    if not _HOST.match(host):
-        return _forbidden(f"This API is bound to loopback, not known as {host!r}: call it by 127.0.0.1 or localhost.")
+    for host in hosts or [""]:
+        if not _HOST.match(host):
+            return _forbidden(
+                f"This API is bound to loopback, not known as {host!r}: call it by 127.0.0.1 or localhost."
+            )
     return None
 
 

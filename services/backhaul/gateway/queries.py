@@ -3,7 +3,7 @@
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -14,6 +14,7 @@ from backhaul.core.ports.store import TaskQuery
 from backhaul.gateway.request import Request
 from backhaul_contracts.ids import TaskId, is_task_id
 from backhaul_contracts.problems import Fault, ProblemCode
+from backhaul_contracts.submissions import MOST_METADATA
 from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import Moment
 
@@ -26,6 +27,7 @@ _FILTERS = frozenset(
     {"status", "kind", "queue", "key", "parent_id", "created_after", "created_before", "limit", "cursor"}
 )
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class Parameters:
@@ -37,9 +39,10 @@ class Parameters:
     def __init__(self, request: Request, allowed: Collection[str]) -> None:
         self._values: dict[str, list[str]] = {}
         for name, value in _pairs(request.scope["query_string"]):
-            if name not in allowed and f"{name.partition('.')[0]}." not in allowed:
-                raise invalid(name, f"There is no query parameter {name!r} here. Known: {', '.join(sorted(allowed))}.")
-            if "\x00" in value:
+            if not _known(name, allowed):
+                known = ", ".join(sorted(allowed)) or "none"
+                raise invalid(name, f"There is no query parameter {name!r} here. Known: {known}.")
+            if "\x00" in name or "\x00" in value:
                 raise invalid(name, "A text must not contain the character U+0000.")
             self._values.setdefault(name, []).append(value)
 
@@ -67,6 +70,11 @@ class Parameters:
         return {name[len(prefix) :]: self.one(name) or "" for name in self._values if name.startswith(prefix)}
 
 
+def _known(name: str, allowed: Collection[str]) -> bool:
+    family, dot, member = name.partition(".")
+    return name in allowed if not dot else bool(member) and f"{family}." in allowed
+
+
 def no_parameters(request: Request) -> None:
     """Refuse a request that has query parameters where none mean anything."""
     if request.scope["query_string"]:
@@ -92,6 +100,9 @@ def task_query(request: Request, tenant: str) -> TaskQuery:
     """What `GET /v1/tasks` asks for."""
     parameters = Parameters(request, _FILTERS | {_METADATA})
     limit = parameters.read("limit", integer(1, _MOST_TASKS))
+    metadata = parameters.prefixed(_METADATA)
+    if len(metadata) > MOST_METADATA:
+        raise invalid(_METADATA, f"No task has more than {MOST_METADATA} metadata: ask for fewer.")
     return TaskQuery(
         tenant=tenant,
         statuses=tuple(_status(text) for text in parameters.all("status")),
@@ -101,7 +112,7 @@ def task_query(request: Request, tenant: str) -> TaskQuery:
         parent_id=parameters.read("parent_id", _task_id),
         created_after=parameters.read("created_after", _moment),
         created_before=parameters.read("created_before", _moment),
-        metadata=parameters.prefixed(_METADATA),
+        metadata=metadata,
         before=parameters.read("cursor", _position),
         limit=50 if limit is None else limit,
     )
@@ -141,8 +152,9 @@ def _task_id(text: str) -> str:
 
 
 def _moment(text: str) -> datetime:
+    """No task was made before or after: so far out all times are equal, and sums with them overflow."""
     try:
-        return _MOMENT.validate_python(text)
+        return min(max(_MOMENT.validate_python(text), _EARLIEST), _LATEST)
     except ValidationError as error:
         raise ValueError(f"{text!r} is not a time as in RFC 3339, with its zone (a + is written %2B)") from error
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope
 from backhaul.core.acceptance import faults
 from backhaul.core.catalogue import decode
 from backhaul.core.errors import Rejected
-from backhaul_contracts.problems import ProblemCode
+from backhaul_contracts.problems import Fault, ProblemCode
 from backhaul_contracts.wire import Json
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,10 +31,13 @@ class Request:
         self.scope = scope
         self.body_limit = body_limit
         self._receive = receive
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._headers = dict(headers)
+        if len(self._headers) < len(headers):
+            self._headers = _joined(headers)
 
     def header(self, name: bytes) -> str | None:
-        """The value of a header (`name` in lower case), or None."""
+        """The value of a header (`name` in lower case), or None. Several lines of one are joined by commas."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -106,6 +109,14 @@ class Request:
             raise _unsupported(f"The body is sent as {media_type!r}: send JSON as application/json.")
 
 
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Lines of the same name are one list (RFC 9110 §5.3)."""
+    lines: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        lines.setdefault(name, []).append(value)
+    return {name: b", ".join(values) for name, values in lines.items()}
+
+
 def _unsupported(detail: str) -> Rejected:
     return Rejected(ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail)
 
@@ -117,6 +128,9 @@ def tenant_of(request: Request) -> str:
 
 def parsed(model: type[M], body: Json) -> M:
     """What a client wrote, as `model` describes it. Raises `Rejected` (`invalid_input`), pointing at each fault."""
+    if not isinstance(body, dict):
+        detail = "The body must be a JSON object."
+        raise Rejected(ProblemCode.INVALID_INPUT, detail, errors=[Fault(pointer="", detail=detail)])
     try:
         return model.model_validate(body)
     except ValidationError as error:

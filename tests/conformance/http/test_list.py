@@ -80,6 +80,30 @@ async def test_every_filter_holds_at_once(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"created_after": "0001-01-01T00:00:00Z"}, 1),
+        ({"created_before": "0001-01-01T00:00:00Z"}, 0),
+        ({"created_after": "9999-12-31T23:59:59.999Z"}, 0),
+        ({"created_before": "9999-12-31T23:59:59.999Z"}, 1),
+    ],
+)
+async def test_times_reach_from_the_first_year_to_the_last(stage: Stage, params: dict[str, Any], found: int) -> None:
+    await submitted(stage, 1)
+
+    assert len(await ids(stage, **params)) == found
+
+
+async def test_as_much_metadata_can_be_asked_for_as_a_task_may_have(stage: Stage) -> None:
+    metadata = {f"label{n}": "x" for n in range(50)}
+    (task,) = await submitted(stage, 1, metadata=metadata)
+
+    assert await ids(stage, status="queued", kind="digest.summarise", **{f"metadata.{n}": "x" for n in metadata}) == [
+        task
+    ]
+
+
+@pytest.mark.parametrize(
     ("params", "pointer"),
     [
         ({"limit": 0}, "/limit"),
@@ -95,6 +119,15 @@ async def test_every_filter_holds_at_once(stage: Stage) -> None:
         ({"state": "queued"}, "/state"),
         ({"kind": ["a.b", "c.d"]}, "/kind"),
         ({"key": "\x00"}, "/key"),
+        ({"created_after": "0001-01-01T00:00:00+14:00"}, "/created_after"),
+        ({"created_before": "9999-12-31T23:59:59-14:00"}, "/created_before"),
+        ({"created_after": "1700000000"}, "/created_after"),
+        ({"parent_id": "tsk_01m86m4bnpe27a597p8ew55k2g\n"}, "/parent_id"),
+        ({"metadata": "x"}, "/metadata"),
+        ({"metadata.": "x"}, "/metadata."),
+        ({"metadata.\x00": "x"}, "/metadata.\x00"),
+        ({"status.x": "queued"}, "/status.x"),
+        ({f"metadata.label{n}": "x" for n in range(51)}, "/metadata."),
     ],
 )
 async def test_a_parameter_that_is_unknown_or_wrong_is_named(

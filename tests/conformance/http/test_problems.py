@@ -25,6 +25,15 @@ async def test_a_call_that_does_not_exist_is_404(stage: Stage) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
 
 
+@pytest.mark.parametrize(
+    "task_id", ["tsk_01m86m4bnpe27a597p8ew55k2g%0A", "%00", "%FF", "a%2Fb", "x" * 5_000, "tsk_7" + "z" * 25]
+)
+async def test_what_cannot_be_the_id_of_a_task_is_404(stage: Stage, task_id: str) -> None:
+    for method, path in [("GET", ""), ("GET", "/result"), ("GET", "/events"), ("POST", "/cancel"), ("DELETE", "")]:
+        answer = await stage.http.request(method, f"/v1/tasks/{task_id}{path}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
+
+
 async def test_a_wrong_method_is_405_and_the_right_ones_are_named(stage: Stage) -> None:
     collection = await stage.http.put("/v1/tasks", json=body())
     task = await stage.http.post("/v1/tasks/17")
@@ -104,6 +113,17 @@ async def test_a_parameter_where_none_is_known_is_422(stage: Stage) -> None:
         answer = await stage.http.request(method, f"{path}?wait=5", json=body() if method == "POST" else None)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), path
         assert answer.json()["errors"][0]["pointer"] == "/wait"
+        assert answer.json()["detail"] == "There is no query parameter 'wait' here. Known: none."
+
+
+@pytest.mark.parametrize("text", [b"[]", b"null", b'"text"'])
+async def test_every_call_that_takes_a_body_takes_an_object(stage: Stage, text: bytes) -> None:
+    task = await stage.submit()
+
+    for call in ("batch", f"{task['id']}/cancel", f"{task['id']}/retry", f"{task['id']}/replay"):
+        answer = await stage.http.post(f"/v1/tasks/{call}", content=text)
+        assert (answer.status_code, answer.json()["detail"]) == (422, "The body must be a JSON object."), call
+        assert answer.json()["errors"][0]["pointer"] == ""
 
 
 async def test_an_unforeseen_error_is_500_with_a_trace_id_and_no_trace(
@@ -157,3 +177,9 @@ async def test_on_loopback_only_pages_of_this_machine_may_call(stage: Stage, ori
     answer = await stage.http.post("/v1/tasks", json=body(), headers={"Origin": origin})
 
     assert answer.status_code == status
+
+
+async def test_on_loopback_a_second_host_hides_nothing(stage: Stage) -> None:
+    for hosts in (["evil.example", "localhost"], ["localhost", "evil.example"]):
+        answer = await stage.http.get("/healthz", headers=[("Host", host) for host in hosts])
+        assert answer.status_code == 403

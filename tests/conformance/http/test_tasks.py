@@ -188,3 +188,12 @@ async def test_what_is_no_id_is_404(stage: Stage) -> None:
     answer = await stage.http.get("/v1/tasks/TSK_1")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_preferences_may_stand_on_lines_of_their_own(stage: Stage) -> None:
+    task = await stage.submit()
+    await stage.run(task["id"], {})
+
+    answer = await stage.http.get(task["links"]["self"], headers=[("Prefer", "wait=30"), ("Prefer", "respond-async")])
+
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=30")

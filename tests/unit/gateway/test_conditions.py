@@ -21,7 +21,10 @@ from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, entity_tag, 
         ("wait=1.5", None),
         ("wait=10s", None),
         ("await=10", None),
-        ("wait=99999999999999999999", None),
+        ("wait=99999999999999999999", 50),
+        (f"wait={'9' * 5_000}", 50),
+        (f"wait={'0' * 5_000}7", 7),
+        ("wait=\N{ARABIC-INDIC DIGIT THREE}", None),
     ],
 )
 def test_the_wait_of_a_prefer_header(prefer: str | None, seconds: int | None) -> None:
