@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from backhaul.core import topology
 from backhaul.core.ports.broker import Message
 from backhaul.core.ports.store import Happening, Token
-from backhaul.core.record import Event, RawJson, Record
-from backhaul_contracts import codec
+from backhaul.core.record import Event, Record
+from backhaul.core.rendering import json_name, json_text
 from backhaul_contracts.envelope import CLOUDEVENT, TYPE_PREFIX
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import new_id
@@ -79,7 +79,7 @@ def _public(record: Record, event: Event) -> Message:
         f'{{"specversion":"1.0","id":"{event.task_id}-{event.seq}","source":"/backhaul/ledger",'
         f'"type":"{TYPE_PREFIX}{event.type}","subject":"{event.task_id}","time":"{format_time(event.time)}",'
         f'"datacontenttype":"application/json",{_trace(record)}"sequence":"{event.seq:010d}",'
-        f'"correlationid":"{event.task_id}","causationid":"{_cause(event)}","tenantid":{_text(record.tenant)},'
+        f'"correlationid":"{event.task_id}","causationid":"{_cause(event)}","tenantid":{json_name(record.tenant)},'
         f'"data":{_public_data(record, event)}}}'
     )
     return Message(
@@ -95,9 +95,9 @@ def _public(record: Record, event: Event) -> Message:
 def _public_data(record: Record, event: Event) -> str:
     outcome = f",{event.data[1:-1]}" if event.type in _WITH_OUTCOME else ""
     return (
-        f'{{"task_id":"{event.task_id}","kind":{_text(record.kind)},"seq":{event.seq},"attempt":{event.attempt},'
-        f'"status":"{_status(record, event)}"{outcome},"key":{_text(record.key)},"metadata":{record.metadata},'
-        f'"parent_id":{_text(record.parent_id)}}}'
+        f'{{"task_id":"{event.task_id}","kind":{json_name(record.kind)},"seq":{event.seq},"attempt":{event.attempt},'
+        f'"status":"{_status(record, event)}"{outcome},"key":{json_text(record.key)},"metadata":{record.metadata},'
+        f'"parent_id":{json_text(record.parent_id)}}}'
     )
 
 
@@ -116,8 +116,4 @@ def _cause(event: Event) -> str:
 
 
 def _trace(record: Record) -> str:
-    return f'"traceparent":{_text(record.traceparent)},' if record.traceparent else ""
-
-
-def _text(value: str | None) -> RawJson:
-    return RawJson(codec.dumps(value).decode())
+    return f'"traceparent":{json_text(record.traceparent)},' if record.traceparent else ""

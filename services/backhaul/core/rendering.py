@@ -18,14 +18,14 @@ def task_json(snapshot: Snapshot) -> str:
     """The task as `backhaul_contracts.tasks.Task` describes it."""
     record = snapshot.record
     return (
-        f'{{"id":"{record.id}","kind":{_name(record.kind)},"status":"{record.status}",'
+        f'{{"id":"{record.id}","kind":{json_name(record.kind)},"status":"{record.status}",'
         f'"done":{"true" if record.status.done else "false"},'
         f'"attempt":{record.attempt},"max_attempts":{record.max_attempts},"seq":{record.seq},'
         f'"progress":{record.progress or "null"},"input":{snapshot.input},'
         f'"result":{snapshot.result or "null"},"error":{record.error or "null"},'
-        f'"tenant":{_name(record.tenant)},"queue":{_name(record.queue)},"priority":{record.priority},'
-        f'"key":{_text(record.key)},"metadata":{record.metadata},'
-        f'"parent_id":{_text(record.parent_id)},"replay_of":{_text(record.replay_of)},'
+        f'"tenant":{json_name(record.tenant)},"queue":{json_name(record.queue)},"priority":{record.priority},'
+        f'"key":{json_text(record.key)},"metadata":{record.metadata},'
+        f'"parent_id":{json_text(record.parent_id)},"replay_of":{json_text(record.replay_of)},'
         f"{_times(record)},"
         f'"cancel":{_cancel(record)},"links":{_links(record.id)}}}'
     )
@@ -43,8 +43,8 @@ def _cancel(record: Record) -> str:
     if record.cancel_requested_at is None:
         return "null"
     return (
-        f'{{"requested_at":{_time(record.cancel_requested_at)},"reason":{_text(record.cancel_reason)},'
-        f'"outcome":{_text(record.cancel_outcome)}}}'
+        f'{{"requested_at":{_time(record.cancel_requested_at)},"reason":{json_text(record.cancel_reason)},'
+        f'"outcome":{json_text(record.cancel_outcome)}}}'
     )
 
 
@@ -58,7 +58,7 @@ def _links(task_id: str) -> str:
 
 def page_json(items: Iterable[str], next_cursor: str | None) -> bytes:
     """The list form that every list of the API has."""
-    return f'{{"data":[{",".join(items)}],"next_cursor":{_text(next_cursor)}}}'.encode()
+    return f'{{"data":[{",".join(items)}],"next_cursor":{json_text(next_cursor)}}}'.encode()
 
 
 def snapshot_event_json(snapshot: Snapshot, at: datetime) -> str:
@@ -83,11 +83,12 @@ def _time(moment: datetime | None) -> str:
     return "null" if moment is None else f'"{format_time(moment)}"'
 
 
-def _text(value: str | None) -> str:
+def json_text(value: str | None) -> str:
+    """A text, or null."""
     return "null" if value is None else codec.dumps(value).decode()
 
 
 @lru_cache(maxsize=4096)
-def _name(value: str) -> str:
+def json_name(value: str) -> str:
     """A text of which there are few: kinds, queues and tenants."""
-    return _text(value)
+    return json_text(value)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.commands import TakeBack
+from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Leases, Store
 from backhaul.core.relay import Relay
@@ -31,18 +32,30 @@ class BeatDesk:
         self._lease = lease
 
     async def handle(self, letters: Sequence[Letter[Beaten]]) -> None:
-        beats = [message.data for letter in letters for message in letter.messages]
+        beats = [await self._declared(message.data) for letter in letters for message in letter.messages]
         await self._announce([spec for beat in beats if beat.announcement for spec in beat.announcement.kinds])
         leases = await self._store.beat(beats, self._lease)
         await self._take_back(leases)
         for beat, lease in zip(beats, leases, strict=True):
             self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease))
 
+    async def _declared(self, beat: Beat) -> Beat:
+        """The beat, its queues declared: its worker consumes them as soon as it is answered.
+
+        If they cannot be, its announcement is left out, and its worker told that it is not known.
+        """
+        if beat.announcement is None:
+            return beat
+        try:
+            await self._broker.declare(topology.task_queues(spec.queue for spec in beat.announcement.kinds))
+        except ConfigurationError as error:
+            _log.error("service %s cannot be announced: %s", beat.service, error)
+            return beat.model_copy(update={"announcement": None})
+        return beat
+
     async def _announce(self, specs: Sequence[KindSpec]) -> None:
-        """A worker hears of its queues as soon as it is answered: they are declared before."""
         if not specs:
             return
-        await self._broker.declare(topology.task_queues(spec.queue for spec in specs))
         await self._store.announce(specs)
         _log.info("announced: %s", ", ".join(sorted(f"{spec.kind}@{spec.version}" for spec in specs)))
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -25,10 +25,14 @@ _RETRY = timedelta(milliseconds=500)
 
 @dataclass(frozen=True, slots=True)
 class Letter(Generic[M]):
-    """A readable delivery: its messages, and the worker that waits for the answer."""
+    """A readable delivery: its messages, and the worker that waits for the answer.
+
+    `again`: it may have been handled before, by another ledger or here, and nobody knows with what success.
+    """
 
     delivery: Delivery
     messages: Sequence[M]
+    again: bool = False
 
     @property
     def sender(self) -> str | None:
@@ -38,8 +42,8 @@ class Letter(Generic[M]):
 class Desk(Generic[M]):
     """Reads `queue` and hands what has come in to `handle`, one handful after the other.
 
-    A delivery is acknowledged after `handle` has returned. While the store is down the handful is tried again; what
-    cannot be read, and what makes `handle` fail in any other way by itself, goes to the dead letters.
+    A delivery is acknowledged after `handle` has returned. While store or broker is down the handful is tried again;
+    what cannot be read, and what makes `handle` fail in any other way by itself, goes to the dead letters.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Desk(Generic[M]):
         letters = []
         for delivery in deliveries:
             try:
-                letters.append(Letter(delivery, self._read(delivery.body)))
+                letters.append(Letter(delivery, self._read(delivery.body), delivery.redelivered))
             except ValueError as error:
                 await self._bury(delivery, "unreadable", error)
         if letters:
@@ -82,8 +86,9 @@ class Desk(Generic[M]):
         while True:
             try:
                 await self._handle(letters)
-            except StoreUnavailable as error:
-                _log.warning("%s: %d messages wait for the store: %s", self._queue, len(letters), error)
+            except (StoreUnavailable, BrokerUnavailable) as error:
+                _log.warning("%s: %d messages wait for an outage to end: %s", self._queue, len(letters), error)
+                letters = [replace(letter, again=True) for letter in letters]
                 await self._clock.sleep(_RETRY)
             except Exception as error:  # noqa: BLE001 - one bad message must not end the desk
                 return await self._isolate(letters, error)
@@ -106,7 +111,8 @@ class Desk(Generic[M]):
         while True:
             try:
                 await dead_letter(self._broker, topology.DEAD, delivery, reason, detail, self._clock.now())
-            except BrokerUnavailable:
+            except BrokerUnavailable as outage:
+                _log.warning("%s: a bad message waits until it can be set aside: %s", self._queue, outage)
                 await self._clock.sleep(_RETRY)
             else:
                 delivery.ack()

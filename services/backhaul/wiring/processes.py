@@ -14,6 +14,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.settings import Settings
 from backhaul.wiring.adapters import open_broker, open_store
+from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.platform import Platform, build_workers
 from backhaul.wiring.signals import stop_on_signals
@@ -75,6 +76,7 @@ async def _serve(settings: Settings, role: str, *, gateway: bool, ledger: bool) 
         if server is not None:
             await stack.enter_async_context(server.running())
             _log.info("the gateway listens on %s", server.url)
+        calm_garbage_collector()
         _log.info("%s is at work", role)
         await stop.wait()
 
@@ -105,6 +107,7 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
         stop = stack.enter_context(stop_on_signals())
         broker = await stack.enter_async_context(_started_broker(settings, "worker", required=True))
         workers = build_workers(services, broker, settings=settings, clock=SystemClock())
+        calm_garbage_collector()
         async with asyncio.TaskGroup() as group:
             for worker in workers:
                 group.create_task(worker.run(stop=stop))
