@@ -1,11 +1,13 @@
 """The role: its desks, its intake and its reaper, in one task group."""
 
+import logging
 from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.acceptance import Acceptance
 from backhaul.core.catalogue import Catalogue
 from backhaul.core.clock import Clock
+from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
@@ -19,6 +21,10 @@ from backhaul.ledger.recorder import Recorder
 from backhaul.settings import Settings
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.messages import BEATS, CLAIMS, SHARD
+
+_log = logging.getLogger("backhaul.ledger")
+
+_RETRY = timedelta(seconds=1)
 
 
 class Ledger:
@@ -40,6 +46,7 @@ class Ledger:
     ) -> None:
         self._store = store
         self._broker = broker
+        self._clock = clock
         self.id = new_id("ldg")
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
@@ -67,9 +74,18 @@ class Ledger:
             if not await self._broker.ready(topology.task_queue(queue)):
                 await self.reaper.issue(queue, count)
 
+    async def _prepared(self) -> bool:
+        try:
+            await self.prepare()
+        except (StoreUnavailable, BrokerUnavailable) as error:
+            _log.warning("the ledger waits for an outage to end: %s", error)
+            return False
+        return True
+
     async def run(self) -> None:
-        """Work until cancelled."""
-        await self.prepare()
+        """Work until cancelled. What it needs for a start it waits for."""
+        while not await self._prepared():
+            await self._clock.sleep(_RETRY)
         await supervise(
             self._answers.run(),
             self._claims.run(),
