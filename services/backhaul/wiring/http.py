@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from backhaul.core.errors import ConfigurationError
 from backhaul.wiring.beside import beside
+from backhaul.wiring.connection import Connection
 
 _BACKLOG = 2_048
 _GOODBYE_SECONDS = 5
@@ -29,6 +30,8 @@ class HttpServer:
         self._on_stop = on_stop
         config = uvicorn.Config(
             app,
+            http=Connection,
+            ws="none",  # nothing here speaks it: a wish to upgrade is answered as the plain request that it is
             log_config=None,
             access_log=False,
             proxy_headers=False,

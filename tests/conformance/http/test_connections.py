@@ -1,0 +1,124 @@
+"""What comes over a raw connection: clients that are old, odd, slow or hostile."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from backhaul.wiring import connection
+from tests.conformance.http.stage import Stage
+
+SUBMISSION = b'{"kind":"digest.summarise","input":{"text":"One."}}'
+POST = b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+CLOSE = b"Connection: close\r\n"
+WISHES_FOR_A_WEBSOCKET = (
+    b"Upgrade: websocket\r\nConnection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+async def answer(stage: Stage, *parts: bytes) -> bytes:
+    """All that the server says to `parts`, sent one by one, until it closes."""
+    host, port = (await stage.serve()).removeprefix("http://").split(":")
+    async with asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+def statuses(said: bytes) -> Sequence[int]:
+    """The status of every answer."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", said)]
+
+
+async def test_http_1_0_is_spoken(stage: Stage) -> None:
+    said = await answer(stage, b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+
+    assert statuses(said) == [200]
+
+
+async def test_requests_that_come_at_once_are_answered_in_order(stage: Stage) -> None:
+    submit = POST + b"Content-Length: %d\r\n\r\n%b" % (len(SUBMISSION), SUBMISSION)
+
+    said = await answer(stage, submit + b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" + GET + CLOSE + b"\r\n")
+
+    assert statuses(said) == [202, 404, 200]
+
+
+async def test_a_body_in_chunks_is_read(stage: Stage) -> None:
+    head = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
+
+    said = await answer(stage, head, b"7\r\n%b\r\n" % SUBMISSION[:7], b"%x\r\n%b\r\n0\r\n\r\n" % (44, SUBMISSION[7:]))
+
+    assert statuses(said) == [202]
+
+
+async def test_who_asks_first_whether_to_send_the_body_is_told(stage: Stage) -> None:
+    small = POST + CLOSE + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SUBMISSION)
+    large = POST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n"
+
+    assert statuses(await answer(stage, small, SUBMISSION)) == [100, 202]
+    assert statuses(await answer(stage, large)) == [413]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        POST + b"Content-Length: many\r\n\r\n",
+        POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+        POST + b"Idempotency-Key: a\x00b\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_400(stage: Stage, request_bytes: bytes) -> None:
+    assert statuses(await answer(stage, request_bytes)) == [400]
+
+
+async def test_a_call_that_would_be_a_websocket_is_404_like_any_that_does_not_exist(stage: Stage) -> None:
+    said = await answer(stage, b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\n" + WISHES_FOR_A_WEBSOCKET + b"\r\n", b"")
+
+    assert statuses(said) == [404]
+    assert b'"code":"not_found"' in said
+
+
+@pytest.mark.parametrize("part", [b"", b"GET", GET, POST[:30]])
+async def test_a_head_that_does_not_end_is_not_waited_for_long(
+    stage: Stage, part: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_PATIENCE", timedelta(milliseconds=50))
+
+    assert await answer(stage, part) == b""
+
+
+async def test_a_head_beyond_all_measure_is_refused(stage: Stage) -> None:
+    lines = [b"X-%d: %b\r\n" % (n, b"y" * 1_000) for n in range(70)]
+
+    assert statuses(await answer(stage, GET, *lines)) == [400]
+
+
+async def test_patience_ends_with_the_head(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_PATIENCE", timedelta(milliseconds=50))
+    task = await stage.submit()
+
+    async with stage.follow(task["links"]["events"]) as stream:
+        await stream.event()
+        await asyncio.wait_for(_after(timedelta(milliseconds=100)), 5)
+        await stage.run(task["id"], {})
+
+        assert [event["event"] for event in await stream.rest()] == ["task.started", "task.succeeded"]
+
+
+async def _after(length: timedelta) -> None:
+    """Return when the loop has let `length` pass."""
+    passed = asyncio.Event()
+    asyncio.get_running_loop().call_later(length.total_seconds(), passed.set)
+    await passed.wait()
