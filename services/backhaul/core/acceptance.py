@@ -57,7 +57,7 @@ class Acceptance:
         key = _one_key(wanted.key, origin.key)
         spec = await self._catalogue.kind(wanted.kind)
         self._catalogue.check(spec, wanted.input)
-        if wanted.queue is not None and wanted.queue not in await self._catalogue.queues():
+        if wanted.queue is not None and not await self._catalogue.has_queue(wanted.queue):
             raise _invalid("/queue", f"There is no queue {wanted.queue!r}: no announced kind waits in it.")
         return _draft(wanted, spec, key, origin, self._clock.now())
 

@@ -23,8 +23,8 @@ _PATIENCE = timedelta(milliseconds=250)
 class Catalogue:
     """Looks kinds up, and checks inputs against their schemas.
 
-    It is read from the store when it is older than five seconds, and at once when a kind is asked for that it does not
-    know (though not more than four times a second), so a new service is known as soon as it has announced itself.
+    What it knows is read from the store again when it is older than five seconds; older than a quarter of a second,
+    when something is asked for that it does not know, or the whole list: so a new service is known at once.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -37,12 +37,18 @@ class Catalogue:
 
     async def kinds(self) -> list[KindSpec]:
         """Every announced kind, by name."""
-        await self._refresh(_FRESH)
+        await self._refresh(_PATIENCE)
         return list(self._specs.values())
 
-    async def queues(self) -> set[str]:
-        """The queues that some announced kind waits in."""
-        return {spec.queue for spec in await self.kinds()}
+    async def has_queue(self, name: str) -> bool:
+        """Whether some announced kind waits in that queue."""
+        await self._refresh(_FRESH)
+        if not self._waits_in(name):
+            await self._refresh(_PATIENCE)
+        return self._waits_in(name)
+
+    def _waits_in(self, queue: str) -> bool:
+        return any(spec.queue == queue for spec in self._specs.values())
 
     async def kind(self, name: str) -> KindSpec:
         """The kind of that name. Raises `Rejected` (`unknown_kind`), naming near matches."""

@@ -104,7 +104,7 @@ class Submissions:
             "max_attempts": record.max_attempts,
             "metadata": codec.loads(record.metadata),
         }
-        if record.queue in await self._gateway.catalogue.queues():
+        if await self._gateway.catalogue.has_queue(record.queue):
             body["queue"] = record.queue
         return body
 
