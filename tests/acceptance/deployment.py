@@ -95,8 +95,8 @@ class Deployment:
         await answers(f"{role.url}/readyz")
         return role
 
-    def ledger(self) -> Role:
-        return self._start(["ledger"])
+    def ledger(self, **settings: str) -> Role:
+        return self._start(["ledger"], settings)
 
     def worker(self, **settings: str) -> Role:
         """A worker with the probe service."""

@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance.deployment import Deployment, answers
 from tests.acceptance.pace import Pace, listening
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -178,3 +179,13 @@ async def test_a_worker_that_is_asked_to_end_hands_its_work_back_and_another_con
     assert code == 0
     assert [event["type"] for event in events].count("task.retrying") == 1
     assert events[-1]["data"]["result"] == {"attempt": 2, "pid": staying.pid}
+
+
+async def test_a_ledger_and_a_worker_tell_their_health_where_a_port_is_set(deployment: Deployment) -> None:
+    ports = {"ledger": free_port(), "worker": free_port()}
+    deployment.ledger(BACKHAUL_PORT=str(ports["ledger"]))
+    deployment.worker(BACKHAUL_PORT=str(ports["worker"]))
+
+    for port in ports.values():
+        assert await answers(f"http://127.0.0.1:{port}/healthz") == {"status": "ok"}
+        assert await answers(f"http://127.0.0.1:{port}/readyz") == {"ready": True, "down": []}

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from backhaul.core.clock import Clock
+from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
@@ -47,6 +48,15 @@ class Platform:
 
     def add_workers(self, services: Sequence["Service"]) -> None:
         self.workers.extend(build_workers(services, self.broker, settings=self.settings, clock=self.clock))
+
+    async def lacks(self) -> list[str]:
+        """What is down of that which the roles need: `store`, `broker`."""
+        down = [] if self.broker.connected else ["broker"]
+        try:
+            await self.store.ping()
+        except StoreUnavailable:
+            down.append("store")
+        return down
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -20,6 +20,7 @@ from backhaul.wiring.platform import Platform, build_workers
 from backhaul.wiring.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from backhaul.wiring.health import Lacks
     from backhaul.wiring.http import HttpServer
 
 _log = logging.getLogger("backhaul")
@@ -71,11 +72,11 @@ async def _serve(settings: Settings, role: str, *, gateway: bool, ledger: bool) 
         platform = Platform(store, broker, settings=settings, clock=SystemClock())
         if ledger:
             platform.add_ledger()
-        server = _http_server(platform, settings) if gateway else None
+        server = _http_server(platform, settings) if gateway else _health_server(settings, platform.lacks)
         await stack.enter_async_context(platform.running())
         if server is not None:
             await stack.enter_async_context(server.running())
-            _log.info("the gateway listens on %s", server.url)
+            _log.info("%s listens on %s", role, server.url)
         calm_garbage_collector()
         _log.info("%s is at work", role)
         await stop.wait()
@@ -87,6 +88,16 @@ def _http_server(platform: Platform, settings: Settings) -> "HttpServer":
 
     gateway = platform.add_gateway()
     return HttpServer(create_app(gateway), *address(settings), on_stop=gateway.drain)
+
+
+def _health_server(settings: Settings, lacks: "Lacks") -> "HttpServer | None":
+    """Served only where a port is set."""
+    if settings.port is None:
+        return None
+    from backhaul.wiring.health import health_app
+    from backhaul.wiring.http import HttpServer
+
+    return HttpServer(health_app(lacks), *address(settings), on_stop=lambda: None)
 
 
 def address(settings: Settings) -> tuple[str, int]:
@@ -107,6 +118,12 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
         stop = stack.enter_context(stop_on_signals())
         broker = await stack.enter_async_context(_started_broker(settings, "worker", required=True))
         workers = build_workers(services, broker, settings=settings, clock=SystemClock())
+
+        async def lacks() -> list[str]:
+            return [] if all(worker.ready for worker in workers) else ["broker" if not broker.connected else "worker"]
+
+        if (server := _health_server(settings, lacks)) is not None:
+            await stack.enter_async_context(server.running())
         calm_garbage_collector()
         async with asyncio.TaskGroup() as group:
             for worker in workers:
