@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from backhaul.core.errors import StoreUnavailable
@@ -110,3 +110,18 @@ class Inbox(Generic[T]):
     def drain(self) -> list[T]:
         """What there is now, at most the limit, in order; perhaps nothing."""
         return [self._items.popleft() for _ in range(min(self._limit, len(self._items)))]
+
+
+def portions(items: Iterable[T], weigh: Callable[[T], int], *, most: int, heaviest: int) -> Iterator[list[T]]:
+    """`items` in order, up to `most` at a time that weigh up to `heaviest` together; what weighs more goes alone."""
+    portion: list[T] = []
+    total = 0
+    for item in items:
+        weight = weigh(item)
+        if portion and (len(portion) == most or total + weight > heaviest):
+            yield portion
+            portion, total = [], 0
+        portion.append(item)
+        total += weight
+    if portion:
+        yield portion

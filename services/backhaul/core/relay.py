@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from backhaul.core.announcements import live_message, public_messages, token_message
-from backhaul.core.batching import Inbox
+from backhaul.core.batching import Inbox, portions
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Message
@@ -16,6 +16,10 @@ from backhaul.core.record import Event
 _log = logging.getLogger("backhaul.relay")
 
 _BATCH = 500
+_AT_ONCE = 2_000
+_AT_ONCE_BYTES = 8 * 1024 * 1024
+"""What is published at once: far less than a broker confirms in the time that a publish may take."""
+_LIVE_BYTES = 256 * 1024
 _SETTLE_PAUSE = timedelta(milliseconds=100)
 
 
@@ -49,17 +53,21 @@ class Relay:
             group.create_task(self._run_settled())
 
     async def publish(self, dispatches: Sequence[Dispatch]) -> None:
-        """Publish and settle these now. Raises `BrokerUnavailable` or `StoreUnavailable`; then they are owed still."""
-        await self._publish_durable(dispatches)
-        await self._store.settle([dispatch.outbox_id for dispatch in dispatches if dispatch.outbox_id])
+        """Publish and settle these now. Raises `BrokerUnavailable` or `StoreUnavailable`; then what is not yet settled
+        is owed still."""
+        for portion in portions(dispatches, _messages, most=len(dispatches), heaviest=_AT_ONCE):
+            await self._publish_durable(portion)
+            await self._store.settle([dispatch.outbox_id for dispatch in portion if dispatch.outbox_id])
 
     async def _run_live(self) -> None:
         while True:
             batches = await self._live.take()
             if not self._broker.connected:
                 continue
+            events = [event for batch in batches for event in batch]
             try:
-                await self._broker.publish([live_message([event for batch in batches for event in batch])])
+                for portion in portions(events, _size, most=_AT_ONCE, heaviest=_LIVE_BYTES):
+                    await self._broker.publish([live_message(portion)])
             except BrokerUnavailable as error:
                 _log.info("live events were not published, watchers read them from the store: %s", error)
 
@@ -88,8 +96,24 @@ class Relay:
                 _log.warning("%d published dispatches will be published once more: %s", len(outbox_ids), error)
 
     async def _publish_durable(self, dispatches: Sequence[Dispatch]) -> None:
-        messages: list[Message] = []
-        for dispatch in dispatches:
-            messages.extend(token_message(token) for token in dispatch.tokens)
-            messages.extend(public_messages(dispatch.happenings))
-        await self._broker.publish(messages)
+        messages = (message for dispatch in dispatches for message in _announced(dispatch))
+        for portion in portions(messages, _weight, most=_AT_ONCE, heaviest=_AT_ONCE_BYTES):
+            await self._broker.publish(portion)
+
+
+def _announced(dispatch: Dispatch) -> Iterator[Message]:
+    yield from map(token_message, dispatch.tokens)
+    yield from public_messages(dispatch.happenings)
+
+
+def _messages(dispatch: Dispatch) -> int:
+    """At most how many messages it takes."""
+    return len(dispatch.tokens) + len(dispatch.happenings)
+
+
+def _size(event: Event) -> int:
+    return len(event.data)
+
+
+def _weight(message: Message) -> int:
+    return len(message.body)

@@ -1,19 +1,22 @@
 """Answers to workers, each by the worker's own mailbox, joined to one message a worker."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from backhaul.core import topology
-from backhaul.core.batching import Inbox
+from backhaul.core.batching import Inbox, portions
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH, CloudEvent
 from backhaul_contracts.messages import write_batch
 
 _log = logging.getLogger("backhaul.ledger")
+
+_LARGEST = 8 * 1024 * 1024
+"""RabbitMQ 4 refuses messages of more than 16 MiB, and a mailbox holds 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Answers:
         while True:
             answers = await self._inbox.take()
             try:
-                await self._broker.publish(list(self._messages(answers)))
+                for portion in portions(self._messages(answers), _weight, most=len(answers), heaviest=_LARGEST):
+                    await self._broker.publish(portion)
             except BrokerUnavailable as error:
                 _log.info("%d answers were lost, their workers will ask again: %s", len(answers), error)
 
@@ -49,11 +53,25 @@ class Answers:
         for answer in answers:
             groups.setdefault((answer.worker_id, answer.event), []).append(answer.data)
         for (worker_id, event), items in groups.items():
-            yield Message(
-                exchange=topology.REPLIES,
-                routing_key=worker_id,
-                body=write_batch(self._source, event, items),
-                content_type=CLOUDEVENT_BATCH,
-                persistent=False,
-                mandatory=False,
-            )
+            yield from self._joined(worker_id, event, items)
+
+    def _joined(self, worker_id: str, event: type[CloudEvent], items: Sequence[BaseModel]) -> Iterable[Message]:
+        """One message, or more if it would be too large."""
+        body = write_batch(self._source, event, items)
+        if len(body) > _LARGEST and len(items) > 1:
+            half = len(items) // 2
+            yield from self._joined(worker_id, event, items[:half])
+            yield from self._joined(worker_id, event, items[half:])
+            return
+        yield Message(
+            exchange=topology.REPLIES,
+            routing_key=worker_id,
+            body=body,
+            content_type=CLOUDEVENT_BATCH,
+            persistent=False,
+            mandatory=False,
+        )
+
+
+def _weight(message: Message) -> int:
+    return len(message.body)

@@ -30,8 +30,8 @@ _RETRY = timedelta(seconds=1)
 class Ledger:
     """One ledger process. Any number may run: they compete for claims and beats, and take turns at the shards.
 
-    `alone`: no worker can have outlived the last ledger (everything runs in this process), so leases that lapse need
-    no second look.
+    `alone`: no worker can have outlived the last ledger (everything runs in this process), so leases that have lapsed
+    when it starts need no second look.
     """
 
     def __init__(
@@ -59,8 +59,7 @@ class Ledger:
             for n in range(settings.ledger_shards)
         ]
         self._intake = Intake(store, broker, relay, Acceptance(Catalogue(store, clock), clock), clock)
-        patience = timedelta(0) if alone else settings.lease
-        self.reaper = Reaper(store, broker, relay, clock, source, patience=patience)
+        self.reaper = Reaper(store, broker, relay, clock, source, patience=settings.lease, alone=alone)
 
     def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
         return Recorder(self._store, relay, self._answers, number=number, shards=settings.ledger_shards)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from backhaul.core import topology
 from backhaul.core.announcements import token_message
@@ -21,23 +21,35 @@ from backhaul_contracts.reports import Lapse
 _log = logging.getLogger("backhaul.reaper")
 
 _LIMIT = 500
+_OWED = 50
+"""Each may stand for a thousand tasks and all that happened to them."""
 _TOKENS = 1_000
 _TICK = timedelta(milliseconds=500)
 _SWEEP = timedelta(seconds=2)
 _BALANCE = timedelta(seconds=5)
 _PURGE = timedelta(seconds=30)
 _OWED_AFTER = timedelta(seconds=5)
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Reaper:
     """Any number may run at once: each of its acts is guarded by the store, so that doing it twice does nothing.
 
-    `patience` is how long it has to be at work without an outage before it takes leases away: workers that could not
-    be heard meanwhile must get the chance to speak first (I4, I10).
+    `patience` is how long it has to be at work without a break before it takes leases away: workers that could not be
+    heard meanwhile must get the chance to speak first (I4, I10). A break is an outage, and whatever kept it from
+    looking: the process or its machine stood still, or the clock was set. `alone`: its start is none.
     """
 
     def __init__(
-        self, store: Store, broker: Broker, relay: Relay, clock: Clock, source: str, *, patience: timedelta
+        self,
+        store: Store,
+        broker: Broker,
+        relay: Relay,
+        clock: Clock,
+        source: str,
+        *,
+        patience: timedelta,
+        alone: bool = False,
     ) -> None:
         self._store = store
         self._broker = broker
@@ -45,7 +57,8 @@ class Reaper:
         self._clock = clock
         self._source = source
         self._patience = patience
-        self._sound_since: datetime | None = None
+        self._sound_since = _EVER if alone else None
+        self._looked_at: datetime | None = None
         self._short: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -79,17 +92,25 @@ class Reaper:
 
     async def reap(self) -> bool:
         """Send lapsed attempts through their own shards, behind reports in flight; never change them here."""
-        now = self._clock.now()
-        if not self._broker.connected:
-            self._sound_since = None
+        if not self._has_been_patient(self._clock.now()):
             return False
-        if self._sound_since is None:
-            self._sound_since = now
         lapsed = await self._store.lapsed(_LIMIT)
-        if now - self._sound_since >= self._patience and lapsed:
+        if lapsed:
             _log.warning("the leases of %d attempts have lapsed", len(lapsed))
             await self._broker.publish([self._lapse(lose) for lose in lapsed])
         return False
+
+    def _has_been_patient(self, now: datetime) -> bool:
+        """To be asked at each look. A worker beats at least three times in a lease: half of one without a look is a
+        break that no lease has run out in."""
+        last, self._looked_at = self._looked_at, now
+        stood_still = last is not None and not timedelta(0) <= now - last < self._patience / 2
+        if not self._broker.connected:
+            self._sound_since = None
+            return False
+        if stood_still or self._sound_since is None:
+            self._sound_since = now
+        return now - self._sound_since >= self._patience
 
     def _lapse(self, lose: Lose) -> Message:
         body = write_batch(self._source, Lapsed, [Lapse(task_id=lose.task_id, attempt=lose.attempt)])
@@ -104,11 +125,11 @@ class Reaper:
         """Publish what a crash or a broker outage has left in the outbox, in order of its commit."""
         if not self._broker.connected:
             return False
-        dispatches = await self._store.owed(_OWED_AFTER, _LIMIT)
+        dispatches = await self._store.owed(_OWED_AFTER, _OWED)
         if dispatches:
             await self._relay.publish(dispatches)
             _log.info("%d dispatches left behind were published", len(dispatches))
-        return len(dispatches) == _LIMIT
+        return len(dispatches) == _OWED
 
     async def balance(self) -> bool:
         """Issue tokens anew for queues in which tasks wait but, on two sweeps, no token does."""
