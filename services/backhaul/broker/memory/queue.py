@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from backhaul.broker.memory.delivery import Stored
@@ -48,6 +49,7 @@ class MemoryQueue:
         self._keeper = keeper
         self._takers: list[Taker] = []
         self._changes = 0
+        """Grows when consumers come or go: nobody has used the queue since, if it is still the same later."""
         self._ready: deque[Stored] = deque()
         self._bytes = 0
         self._last_place = 0.0
@@ -159,7 +161,7 @@ class MemoryQueue:
     def _watch_use(self) -> None:
         self._changes += 1
         if self.spec.owned and not self._takers:
-            self._keeper.later(OWNED_EXPIRY, lambda seen=self._changes: self._delete_unused(seen))  # type: ignore[misc]
+            self._keeper.later(OWNED_EXPIRY, partial(self._delete_unused, self._changes))
 
     def _delete_unused(self, seen: int) -> None:
         if seen == self._changes:
