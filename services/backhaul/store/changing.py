@@ -64,9 +64,12 @@ def locked(*, skip_locked: bool = False) -> Subquery:
     )
 
 
-def write(connection: Connection, changes: Sequence[Change]) -> Dispatch:
-    """Write what the changes, in their order, have made of their tasks, which this transaction has locked."""
-    dispatch = journal.dispatch(changes)
+def write(connection: Connection, changes: Sequence[Change], waiting: Sequence[Record] = ()) -> Dispatch:
+    """Write what the changes, in their order, have made of their tasks, which this transaction has locked.
+
+    `waiting`: tasks that have not changed, and need a new token.
+    """
+    dispatch = journal.dispatch(changes, waiting)
     if not changes:
         return dispatch
     parameters = _states.rows(_last(changes)), journal.logged(dispatch), journal.owed(dispatch)

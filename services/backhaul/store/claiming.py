@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Integer, Text, bindparam, select
 from backhaul.core import transitions
 from backhaul.core.clock import from_ms
 from backhaul.core.ports.store import Dispatch, Granted
-from backhaul.core.record import Snapshot
+from backhaul.core.record import Record, Snapshot
 from backhaul.core.transitions import Change, Lease
 from backhaul.store import leases
 from backhaul.store.assignment import Shelf, Waiting, assign, demand
@@ -28,6 +28,8 @@ from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
 
 _TOKEN_BYTES = 16
+_LARGEST_GRANT = 4 * 1024 * 1024
+"""Characters of payload: an answer with more would not fit a message, nor a mailbox."""
 
 _queues = Recordset("queues", name=Text)
 _TURNS = Together(
@@ -74,10 +76,10 @@ def claim(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> 
     paused = _begin(connection, once, lease)
     granted = _granted_before(connection, [claim for claim in once if claim.repeat])
     open_ = [claim for claim in once if claim.claim_id not in granted and claim.queue not in paused]
-    changes, new = _grant(connection, open_)
+    changes, new, passed_over = _grant(connection, open_)
     granted |= new
     answers = [_answer(claim, granted.get(claim.claim_id, ()), paused) for claim in claims]
-    return answers, write(connection, changes)
+    return answers, write(connection, changes, passed_over)
 
 
 def _answer(claim: Claim, snapshots: Sequence[Snapshot], paused: Iterable[str]) -> Granted:
@@ -104,19 +106,28 @@ def _granted_before(connection: Connection, claims: Sequence[Claim]) -> dict[str
     return granted
 
 
-def _grant(connection: Connection, claims: Sequence[Claim]) -> tuple[list[Change], dict[str, list[Snapshot]]]:
+def _grant(
+    connection: Connection, claims: Sequence[Claim]
+) -> tuple[list[Change], dict[str, list[Snapshot]], list[Record]]:
+    """The changes, the grants of each claim, and the tasks that were too large to be granted with the others."""
     chosen = assign(claims, _waiting(connection, demand(claims)))
     standing = _lock(connection, [task_id for task_ids in chosen for task_id in task_ids])
     changes: list[Change] = []
     granted: dict[str, list[Snapshot]] = {}
+    passed_over: list[Record] = []
     for claim, task_ids in zip(claims, chosen, strict=True):
+        size = 0
         for snapshot, now_ms in [standing[task_id] for task_id in task_ids if task_id in standing]:
+            size += len(snapshot.input) + len(snapshot.checkpoint or "")
+            if size > _LARGEST_GRANT and claim.claim_id in granted:
+                passed_over.append(snapshot.record)
+                continue
             change = transitions.claim(snapshot.record, _lease(claim), from_ms(now_ms))
             if isinstance(change, Change):
                 changes.append(change)
                 started = Snapshot(change.record, snapshot.input, snapshot.result, snapshot.checkpoint)
                 granted.setdefault(claim.claim_id, []).append(started)
-    return changes, granted
+    return changes, granted, passed_over
 
 
 def _waiting(connection: Connection, shelves: Mapping[Shelf, int]) -> dict[Shelf, list[Waiting]]:

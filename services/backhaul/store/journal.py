@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, Integer, Text, insert, select
 
 from backhaul.core.clock import to_ms
 from backhaul.core.ports.store import Dispatch, Happening, Token
-from backhaul.core.record import Event
+from backhaul.core.record import Event, Record
 from backhaul.core.transitions import Change
 from backhaul.store.functions import store_now
 from backhaul.store.recordset import Recordset
@@ -43,10 +43,11 @@ def write(connection: Connection, changes: Sequence[Change]) -> Dispatch:
     return under(_WRITE.execute(connection, logged(found), owed(found)).scalar(), found)
 
 
-def dispatch(changes: Sequence[Change]) -> Dispatch:
-    """What the changes, which stand in order, oblige to publish. Its id is not known before it is written."""
+def dispatch(changes: Sequence[Change], waiting: Sequence[Record] = ()) -> Dispatch:
+    """What the changes, which stand in order, oblige to publish, beside tokens for tasks that are `waiting`. Its id is
+    not known before it is written."""
     happenings = tuple([Happening(change.record, event) for change in changes for event in change.events])
-    return Dispatch(None, _tokens(changes), happenings)
+    return Dispatch(None, (*_tokens(changes), *map(_token, waiting)), happenings)
 
 
 def logged(dispatch: Dispatch) -> Mapping[str, Any]:
@@ -77,10 +78,14 @@ def _tokens(changes: Sequence[Change]) -> tuple[Token, ...]:
     for change in changes:
         record = change.record
         if record.status is Status.QUEUED:
-            tokens[record.id] = Token(record.queue, record.id)
+            tokens[record.id] = _token(record)
         else:
             tokens.pop(record.id, None)
     return tuple(tokens.values())
+
+
+def _token(record: Record) -> Token:
+    return Token(record.queue, record.id)
 
 
 def _row(event: Event) -> dict[str, Any]:

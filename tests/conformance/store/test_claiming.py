@@ -119,6 +119,18 @@ async def test_what_one_claim_cannot_take_is_left_to_the_next(store: SqlStore) -
     assert [ids(answer.snapshots) for answer in answers] == [[second.id], [first.id]]
 
 
+async def test_a_grant_is_no_larger_than_a_message_and_what_is_left_gets_new_tokens(store: SqlStore) -> None:
+    first, second, huge = await accepted(store, *(draft(input=f'"{"x" * mib * 2**20}"') for mib in (1, 2, 5)))
+    asked = claim(3)
+
+    (answer,), dispatch = await store.claim([asked], LEASE)
+
+    assert ids(records(answer)) == ids([first, second])
+    assert [token.task_id for token in dispatch.tokens] == [huge.id]
+    assert ids(records(await granted(store, asked.model_copy(update={"repeat": True})))) == ids([first, second])
+    assert ids(records(await granted(store, claim(3)))) == [huge.id]
+
+
 async def test_a_task_past_its_deadline_is_passed_over(store: SqlStore) -> None:
     _, fresh, patient = await accepted(store, draft(expires_at=PAST), draft(), draft(expires_at=FUTURE))
 
