@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.clock import Clock
-from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul.gateway.topic import Topic, Watcher, frame
 from backhaul_contracts import codec
@@ -88,13 +88,16 @@ class Feed:
                     await subscription.cancel()
 
     async def _subscribed(self) -> Subscription:
-        """The consumer of our mailbox; a broker that is down at the start is awaited."""
+        """The consumer of our mailbox. A broker that is down at the start is awaited, and so is its topology: what this
+        gateway accepts and shows meanwhile needs neither."""
+        told = ""
         while True:
             try:
                 await self._broker.declare(self._mailbox)
                 return await self._broker.consume(self._mailbox.queues[0].name, self._arrived, credit=_CREDIT)
             except BrokerUnavailable as error:
-                _log.info("live events cannot be heard yet, watchers are served from the store: %s", error)
+                if told != (told := str(error)):
+                    _log.info("live events cannot be heard yet, watchers are served from the store: %s", error)
             await self._clock.sleep(_RETRY)
 
     def _arrived(self, delivery: Delivery) -> None:

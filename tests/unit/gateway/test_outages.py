@@ -1,6 +1,7 @@
 """What clients see while the store or the broker is in trouble."""
 
 import asyncio
+import logging
 import time
 from datetime import timedelta
 from typing import cast
@@ -98,6 +99,25 @@ async def test_while_the_broker_is_down_tasks_are_accepted_and_readiness_says_so
     assert submitted.status_code == 202
     assert (ready.status_code, ready.json()["down"], ready.json()["accepting"]) == (503, ["broker"], True)
     assert (of_the_store.status_code, of_the_store.json()["ready"]) == (200, True)
+
+
+async def test_a_broker_that_is_down_at_the_start_is_awaited_and_told_of_once(
+    store: FakeStore, broker: FakeBroker, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.connected = False
+
+    with caplog.at_level(logging.INFO, "backhaul.gateway"):
+        async with staged(cast("Store", store), cast("Broker", broker), clock) as stage:
+            for _ in range(5):
+                await stage.while_time_passes(clock.sleep(timedelta(seconds=1)))
+            broker.connected = True
+            await stage.while_time_passes(_heard(stage, broker))
+
+    assert caplog.text.count("cannot be heard yet") == 1
+
+
+async def _heard(stage: Stage, broker: FakeBroker) -> None:
+    await stage.until(lambda: bool(broker.declared))
 
 
 async def test_a_lost_live_message_is_made_good_within_5_seconds(stage: Stage, broker: FakeBroker) -> None:
