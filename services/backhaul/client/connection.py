@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -157,6 +158,8 @@ def _reason(error: BaseException) -> str:
             return "no answer in time"
         if isinstance(cause, socket.gaierror):
             return (cause.strerror or "unknown host").lower()
+        if isinstance(cause, ssl.SSLError):  # its errno is not one of the operating system
+            return "TLS failed: " + (cause.reason or str(cause)).lower().replace("_", " ")
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
     return str(error) or type(error).__name__

@@ -165,6 +165,13 @@ async def test_where_nothing_listens_the_error_names_the_url_the_fact_and_the_re
     )
 
 
+async def test_where_no_tls_is_spoken_the_error_says_so() -> None:
+    with ScriptedGateway() as gateway:
+        async with AsyncClient(gateway.url.replace("http:", "https:"), patience=0) as client:
+            with pytest.raises(ConnectionFailed, match=r"\(TLS failed: "):
+                await client.submit("a.b")
+
+
 async def test_a_request_that_must_not_be_repeated_is_not_when_it_may_have_arrived() -> None:
     with ScriptedGateway(Reply(body=task("failed")), Drop(), ACCEPTED) as gateway:
         async with AsyncClient(gateway.url) as client:
