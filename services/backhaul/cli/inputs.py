@@ -35,6 +35,25 @@ def metadata(pairs: Sequence[str]) -> dict[str, str]:
     return labels
 
 
+def statuses(names: Sequence[str]) -> list[str]:
+    """The same, each of which is a status. Raises `Misuse` for one that is not."""
+    from backhaul_contracts.tasks import Status
+
+    for name in names:
+        if name not in list(Status):
+            raise Misuse(f"--status {name!r} is no status: give one of {', '.join(Status)}")
+    return list(names)
+
+
+def targets(names: Sequence[str]) -> list[str]:
+    """The same, each of which has the form of a service's name. Raises `Misuse` for one that has not."""
+    for name in names:
+        module, _, service = name.partition(":")
+        if not (module and service):
+            raise Misuse(f"{name!r} names no service: write MODULE:SERVICE, such as digest.service:service")
+    return list(names)
+
+
 def _read(argument: str) -> tuple[str, str | bytes]:
     if argument == "-":
         return "the standard input", sys.stdin.buffer.read()

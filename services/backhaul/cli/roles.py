@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from backhaul.cli import inputs
 from backhaul.cli.session import settings
 
 _PANEL = "Run"
@@ -35,7 +36,9 @@ def dev(
     configured = settings()
     if port is None:
         port = 8080 if configured.port is None else configured.port
-    run_dev(configured, targets or [], host=host or configured.host, port=port, data=data, reload=reload)
+    run_dev(
+        configured, inputs.targets(targets or []), host=host or configured.host, port=port, data=data, reload=reload
+    )
 
 
 def server() -> None:
@@ -66,4 +69,4 @@ def worker(
     """A worker, which runs the handlers of one or more services."""
     from backhaul.wiring import run_worker
 
-    run_worker(settings(), targets, slots)
+    run_worker(settings(), inputs.targets(targets), slots)

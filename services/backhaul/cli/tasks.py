@@ -60,7 +60,7 @@ def tasks(
     from backhaul.cli import looking
 
     labels = inputs.metadata(metadata or [])
-    filters = looking.Filters(status=status, kind=kind, queue=queue, key=key, metadata=labels)
+    filters = looking.Filters(status=inputs.statuses(status or []), kind=kind, queue=queue, key=key, metadata=labels)
     asyncio.run(looking.tasks(url, filters, limit=limit, as_json=as_json))
 
 

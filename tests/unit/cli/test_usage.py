@@ -41,6 +41,9 @@ def test_help_loads_nothing_that_a_command_may_need() -> None:
         (["submit", "a.b", "{text: 1}"], "the input is not JSON (key must be a string at line 1 column 2): quote it"),
         (["submit", "a.b", "@nowhere.json"], "the file nowhere.json cannot be read (no such file or directory): name"),
         (["submit", "a.b", "--metadata", "who"], "--metadata 'who' is no label: write name=value"),
+        (["tasks", "--status", "finished"], "--status 'finished' is no status: give one of scheduled, queued"),
+        (["dev", "digest.service"], "'digest.service' names no service: write MODULE:SERVICE"),
+        (["worker", "digest.service:"], "'digest.service:' names no service: write MODULE:SERVICE"),
         (["tasks", "--metadata", "=x"], "--metadata '=x' is no label: write name=value"),
     ],
 )
