@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from backhaul_contracts import messages as m
 from backhaul_contracts.events import Event, EventPage
 from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.listings import KindPage, WorkerPage
 from backhaul_contracts.problems import Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Task, TaskPage
@@ -46,6 +47,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     Event,
     EventPage,
     KindSpec,
+    KindPage,
+    WorkerPage,
     Problem,
 )
 """What a client is answered."""

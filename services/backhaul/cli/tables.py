@@ -46,8 +46,7 @@ def kinds(found: Sequence[KindInfo]) -> Table:
     """One kind a row; optional fields of its input have a question mark."""
     table = _table("kind", "version", "service", "queue", "timeout", "attempts", "workers", "input")
     for kind in found:
-        attempts = str(kind.retry.max_attempts) if kind.retry else ""
-        numbers = wording.length(kind.timeout), attempts, str(kind.workers)
+        numbers = wording.length(kind.timeout), str(kind.retry.max_attempts), str(kind.workers)
         table.add_row(kind.kind, kind.version, kind.service, kind.queue, *numbers, _fields(kind.input_schema))
     return table
 

@@ -18,10 +18,10 @@ from backhaul.client.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from backhaul.client.listings import KindInfo, WorkerInfo
 from backhaul.client.output import Output
 from backhaul_contracts.events import Event
 from backhaul_contracts.failures import Failure
+from backhaul_contracts.listings import KindInfo, WorkerInfo
 from backhaul_contracts.problems import Problem
 from backhaul_contracts.tasks import Status, Task
 

@@ -10,10 +10,10 @@ import httpx
 from backhaul.client import answers, queries, submission
 from backhaul.client.async_task import AsyncTask
 from backhaul.client.connection import Connection
-from backhaul.client.listings import KindInfo, KindPage, WorkerInfo, WorkerPage
 from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
 from backhaul_contracts.ids import new_id
+from backhaul_contracts.listings import KindInfo, KindPage, WorkerInfo, WorkerPage
 from backhaul_contracts.tasks import Task, TaskPage
 from backhaul_contracts.wire import parse_duration
 

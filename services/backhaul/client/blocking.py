@@ -10,12 +10,12 @@ from typing import Any, Self, Unpack
 
 from backhaul.client.async_client import AsyncClient
 from backhaul.client.async_task import AsyncTask
-from backhaul.client.listings import KindInfo, WorkerInfo
 from backhaul.client.loop_thread import LoopThread
 from backhaul.client.output import Output
 from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
 from backhaul_contracts.events import Event
+from backhaul_contracts.listings import KindInfo, WorkerInfo
 from backhaul_contracts.tasks import Task
 
 

@@ -4,12 +4,13 @@ from backhaul.gateway.conditions import EVENT_STREAM
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.health import Health, Readiness
-from backhaul.gateway.kinds import KindPage, Kinds, KindView, WorkerPage
+from backhaul.gateway.kinds import Kinds
 from backhaul.gateway.routes import JSON, Operation, Route, in_header, in_path, query
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import BatchAnswer, Submissions
 from backhaul.gateway.tasks import Tasks
 from backhaul_contracts.events import EventPage
+from backhaul_contracts.listings import KindInfo, KindPage, WorkerPage
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Status, Task, TaskPage
@@ -137,7 +138,7 @@ KIND = Operation(
     tag="kinds",
     summary="Show a kind",
     parameters=(in_path("kind", "Its name, such as `digest.summarise`."),),
-    answers={200: ("The kind.", {JSON: KindView})},
+    answers={200: ("The kind.", {JSON: KindInfo})},
     problems=(404, 503),
 )
 LIST_WORKERS = Operation(

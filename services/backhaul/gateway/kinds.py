@@ -2,56 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
-from backhaul.core.ports.store import WorkerInfo
 from backhaul.core.rendering import page_json
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.patience import answered
 from backhaul.gateway.queries import no_parameters
 from backhaul.gateway.replies import Reply
 from backhaul.gateway.request import Request
-from backhaul_contracts.kinds import KindSpec, RetryRule
-from backhaul_contracts.wire import Duration, Moment, Wire
-
-
-class KindView(Wire):
-    """A kind as `GET /v1/kinds` shows it; `workers` counts those alive that could run it, whatever their version."""
-
-    kind: str
-    service: str
-    version: str
-    input_schema: dict[str, Any]
-    result_schema: dict[str, Any]
-    timeout: Duration
-    retry: RetryRule
-    queue: str
-    workers: int
-
-
-class KindPage(Wire):
-    data: list[KindView]
-    next_cursor: str | None = None
-
-
-class WorkerView(Wire):
-    """A worker as its last beat described it. `state`: `ready`, `draining` or `lost`."""
-
-    id: str
-    service: str
-    version: str
-    slots: int
-    running: int
-    last_heartbeat: Moment
-    state: str
-
-
-class WorkerPage(Wire):
-    data: list[WorkerView]
-    next_cursor: str | None = None
+from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.listings import KindInfo
 
 
 class Kinds:
@@ -73,15 +35,15 @@ class Kinds:
 
     async def list_workers(self, request: Request) -> ASGIApp:
         no_parameters(request)
-        return _page(_worker(worker) for worker in await answered(self._gateway.store.workers()))
+        return _page(await answered(self._gateway.store.workers()))
 
     async def _alive(self) -> Counter[str]:
         workers = await answered(self._gateway.store.workers())
         return Counter(worker.service for worker in workers if worker.state != "lost")
 
 
-def _kind(spec: KindSpec, alive: Counter[str]) -> KindView:
-    return KindView(
+def _kind(spec: KindSpec, alive: Counter[str]) -> KindInfo:
+    return KindInfo(
         kind=spec.kind,
         service=spec.service,
         version=spec.version,
@@ -91,18 +53,6 @@ def _kind(spec: KindSpec, alive: Counter[str]) -> KindView:
         retry=spec.retry,
         queue=spec.queue,
         workers=alive[spec.service],
-    )
-
-
-def _worker(worker: WorkerInfo) -> WorkerView:
-    return WorkerView(
-        id=worker.id,
-        service=worker.service,
-        version=worker.version,
-        slots=worker.slots,
-        running=worker.running,
-        last_heartbeat=worker.last_heartbeat,
-        state=worker.state,
     )
 
 

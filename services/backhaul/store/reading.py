@@ -6,13 +6,13 @@ from datetime import timedelta
 from sqlalchemy import Connection, Integer, bindparam, case, select
 
 from backhaul.core.clock import from_ms
-from backhaul.core.ports.store import WorkerInfo
 from backhaul.core.record import Event, Snapshot
 from backhaul.store.functions import store_now
 from backhaul.store.records import EVENT_COLUMNS, TASK_IDS, read_event, read_snapshot, snapshot_columns
 from backhaul.store.schema import events, states, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.ids import TaskId
+from backhaul_contracts.listings import WorkerInfo
 
 _REMEMBERED = timedelta(days=1)
 
@@ -78,4 +78,15 @@ def seqs(connection: Connection, task_ids: Sequence[TaskId]) -> dict[TaskId, int
 
 def read_workers(connection: Connection) -> list[WorkerInfo]:
     """See `Store.workers`. One that has only claimed, and not yet beaten, is not described yet."""
-    return [WorkerInfo(*row[:-1], last_heartbeat=from_ms(row[-1])) for row in connection.execute(WORKERS)]
+    return [
+        WorkerInfo(
+            id=worker_id,
+            service=service,
+            version=version,
+            slots=slots,
+            running=running,
+            state=state,
+            last_heartbeat=from_ms(heartbeat_ms),
+        )
+        for worker_id, service, version, slots, running, state, heartbeat_ms in connection.execute(WORKERS)
+    ]

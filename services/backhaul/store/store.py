@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from backhaul.core.commands import Command, Lose
-from backhaul.core.ports.store import Admission, Dispatch, Granted, Leases, TaskQuery, WorkerInfo
+from backhaul.core.ports.store import Admission, Dispatch, Granted, Leases, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Refusal, Rules
 from backhaul.store import (
@@ -26,6 +26,7 @@ from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.listings import WorkerInfo
 
 
 class SqlStore:

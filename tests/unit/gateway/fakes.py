@@ -10,12 +10,13 @@ from backhaul.core.clock import Clock
 from backhaul.core.commands import Command
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Message
-from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, TaskQuery, WorkerInfo
+from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Lease, Refusal, Rules
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
 from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.listings import WorkerInfo
 from backhaul_contracts.reports import Ruling
 from backhaul_contracts.tasks import Status
 

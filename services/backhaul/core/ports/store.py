@@ -18,6 +18,7 @@ from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.listings import WorkerInfo
 from backhaul_contracts.tasks import Status
 
 
@@ -98,20 +99,6 @@ class TaskQuery:
     metadata: Mapping[str, str] = field(default_factory=dict)
     before: TaskId | None = None
     limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """A worker as its last beat described it."""
-
-    id: str
-    service: str
-    version: str
-    slots: int
-    running: int
-    state: str
-    """`ready`, `draining` or `lost`."""
-    last_heartbeat: datetime
 
 
 class Store(Protocol):

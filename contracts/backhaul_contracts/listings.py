@@ -1,26 +1,26 @@
-"""What the gateway lists beside tasks."""
+"""What the API lists beside tasks: kinds and workers."""
 
 from typing import Any
-
-from pydantic import Field
 
 from backhaul_contracts.kinds import RetryRule
 from backhaul_contracts.wire import Duration, Moment, Wire
 
 
 class KindInfo(Wire):
-    """A kind that can be submitted: who handles it, and the JSON Schemas of its input and result."""
+    """A kind that can be submitted: who handles it, and the JSON Schemas of its input and result.
+
+    `workers` counts those alive that could run it, whatever their version.
+    """
 
     kind: str
     service: str
     version: str
-    queue: str
+    input_schema: dict[str, Any]
+    result_schema: dict[str, Any]
     timeout: Duration
-    retry: RetryRule | None = None
-    input_schema: dict[str, Any] = Field(default_factory=dict)
-    result_schema: dict[str, Any] = Field(default_factory=dict)
-    workers: int = 0
-    """How many workers are ready for it now."""
+    retry: RetryRule
+    queue: str
+    workers: int
 
 
 class KindPage(Wire):
@@ -29,7 +29,7 @@ class KindPage(Wire):
 
 
 class WorkerInfo(Wire):
-    """One worker process, as its last heartbeat described it."""
+    """A worker as its last beat described it. `state`: `ready`, `draining` or `lost`."""
 
     id: str
     service: str
@@ -38,7 +38,6 @@ class WorkerInfo(Wire):
     running: int
     last_heartbeat: Moment
     state: str
-    """`ready`, `draining` or `lost`."""
 
 
 class WorkerPage(Wire):
