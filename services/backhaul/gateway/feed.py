@@ -95,9 +95,9 @@ class Feed:
             try:
                 await self._broker.declare(self._mailbox)
                 return await self._broker.consume(self._mailbox.queues[0].name, self._arrived, credit=_CREDIT)
-            except BrokerUnavailable as error:
+            except (BrokerUnavailable, ConfigurationError) as error:
                 if told != (told := str(error)):
-                    _log.info("live events cannot be heard yet, watchers are served from the store: %s", error)
+                    _log.warning("live events cannot be heard yet, watchers are served from the store: %s", error)
             await self._clock.sleep(_RETRY)
 
     def _arrived(self, delivery: Delivery) -> None:
