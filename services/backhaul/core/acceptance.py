@@ -137,7 +137,7 @@ def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, 
 
 def _payload(input: Json) -> RawJson:
     try:
-        return RawJson(codec.exactly(input).decode())
+        return RawJson(codec.payload(input).decode())
     except ValueError as error:
         raise _invalid("/input", str(error)) from error
 

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from backhaul.worker.typed_dicts import modern
+from backhaul_contracts import codec
 from backhaul_contracts.wire import Json
 
 MAX_FAULTS = 20
@@ -71,7 +72,9 @@ def write_json(what: str, value: Any, limit: int) -> bytes:
 
 
 def within(what: str, text: bytes, limit: int) -> bytes:
-    """`text` if it is not larger than `limit`. Raises `Unwritable`."""
+    """`text` if it is not larger than `limit`, and can be read inside of a message. Raises `Unwritable`."""
+    if codec.too_deep(text):
+        raise Unwritable(f"{what} is nested deeper than {codec.MAX_NESTING} levels: make it flatter")
     if len(text) > limit:
         raise Unwritable(
             f"{what} is {len(text):,} bytes large, the limit is {limit:,} (BACKHAUL_MAX_RESULT): "

@@ -115,10 +115,19 @@ def test_a_number_is_no_time(value: object) -> None:
         TypeAdapter(Moment).validate_python(value)
 
 
-def test_a_number_that_is_not_finite_can_be_refused_in_writing() -> None:
-    assert codec.exactly([1e308, "Infinity", "NaN"]) == b'[1e+308,"Infinity","NaN"]'
+def test_a_payload_has_finite_numbers() -> None:
+    assert codec.payload([1e308, "Infinity", "NaN"]) == b'[1e+308,"Infinity","NaN"]'
     with pytest.raises(ValueError, match="too large"):
-        codec.exactly(codec.loads(b'{"a":[1e400]}'))
+        codec.payload(codec.loads(b'{"a":[1e400]}'))
+
+
+def test_a_payload_is_nested_no_deeper_than_fits_into_a_message() -> None:
+    deepest = codec.loads(b"[" * codec.MAX_NESTING + b"]" * codec.MAX_NESTING)
+
+    assert codec.payload(deepest) == b"[" * codec.MAX_NESTING + b"]" * codec.MAX_NESTING
+    assert codec.payload([[]] * 1_000 + ["[" * 1_000])
+    with pytest.raises(ValueError, match="nested deeper than 100 levels"):
+        codec.payload([deepest])
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,16 @@ async def test_a_number_that_no_double_holds_is_refused_and_not_lost(number: flo
     assert [fault.pointer for fault in refusal.problem.errors] == ["/input"]
 
 
+async def test_an_input_too_deep_to_travel_is_refused() -> None:
+    input: Any = {"text": ""}
+    for _ in range(101):
+        input = {"text": "", "inner": input}
+
+    refusal = await rejection({"kind": "digest.summarise", "input": input})
+
+    assert [fault.pointer for fault in refusal.problem.errors] == ["/input"]
+
+
 async def test_the_words_of_such_numbers_may_stand_in_a_text() -> None:
     body = {"kind": "digest.summarise", "input": {"text": "NaN and Infinity"}}
 

@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from backhaul.worker.payloads import InputMisfit, Shape, Unwritable, write_json
+from backhaul.worker.payloads import InputMisfit, Shape, Unwritable, within, write_json
 
 
 class Point(TypedDict):
@@ -60,3 +60,13 @@ def test_models_and_dates_are_written_wherever_they_are() -> None:
 def test_what_is_not_json_is_named(value: Any) -> None:
     with pytest.raises(Unwritable, match=r"^the thing cannot be written as JSON"):
         write_json("the thing", value, 100)
+
+
+def test_what_is_nested_too_deep_for_a_message_is_named() -> None:
+    nested: Any = 1
+    for _ in range(101):
+        nested = [nested]
+
+    with pytest.raises(Unwritable, match=r"^the result is nested deeper than 100 levels: make it flatter$"):
+        within("the result", Shape(Any).write(nested), 1_000)
+    assert write_json("it", nested[0], 1_000)
