@@ -4,7 +4,6 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-
 MAX_NESTING = 100
 _READER_NESTING = 200
 

@@ -94,11 +94,11 @@ async def test_a_number_that_no_double_holds_is_refused_and_not_lost(number: flo
 
 
 async def test_an_input_too_deep_to_travel_is_refused() -> None:
-    input: Any = {"text": ""}
+    nested: Any = {"text": ""}
     for _ in range(101):
-        input = {"text": "", "inner": input}
+        nested = {"text": "", "inner": nested}
 
-    refusal = await rejection({"kind": "digest.summarise", "input": input})
+    refusal = await rejection({"kind": "digest.summarise", "input": nested})
 
     assert [fault.pointer for fault in refusal.problem.errors] == ["/input"]
 
