@@ -7,19 +7,22 @@ idle system (also embedded), durable submits a second, and whole tasks a second.
 """
 
 import asyncio
+import os
 import statistics
+import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aio_pika
 import asyncpg
 
-from backhaul.embedded import embedded
 from bench.connection import Connection
-from bench.noop import service
 from bench.processor import ProcessorTime, listener
-from tests.acceptance.deployment import Deployment, answers
+from tests.acceptance.deployment import Deployment, Role, answers
+from tests.support.ports import free_port
 from tests.support.servers import servers
 
 CLIENTS = 64
@@ -32,9 +35,7 @@ NOOP = {"kind": "bench.noop", "input": 1}
 async def main(amqp_url: str, database_url: str) -> None:
     bare = await bare_round_trip(amqp_url)
     report("bare aio-pika publish and consume, quorum queue, p50", f"{bare * 1e3:.2f} ms")
-    async with embedded([service]) as platform:
-        port = int(platform.url.rpartition(":")[2])
-        await idle("submit to result pushed, embedded", port, None)
+    await idle_embedded()
     async with AsyncExitStack() as stack:
         deployment = await stack.enter_async_context(Deployment(amqp_url, database_url, BACKHAUL_LOG_LEVEL="warning"))
         gateway = await deployment.gateway()
@@ -106,6 +107,19 @@ async def idle(what: str, port: int, bare: float | None) -> None:
     ratio = f", {p50 / bare:.1f} x bare" if bare else ""
     report(what, f"p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms{ratio}")
     connection.close()
+
+
+async def idle_embedded() -> None:
+    """`backhaul dev`, with its data on disk."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["dev", "bench.noop:service", "--port", str(port), "--data", f"{folder}/data"]
+        start = time.perf_counter()
+        role = Role(command, {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, Path(folder, "log"))
+        await answers(f"http://127.0.0.1:{port}/v1/kinds", lambda body: body["data"])
+        report("backhaul dev, from its start to its first kind", f"{time.perf_counter() - start:.2f} s")
+        await idle("submit to result pushed, embedded", port, None)
+        await asyncio.to_thread(role.terminate)
 
 
 async def submits(port: int) -> None:
