@@ -30,6 +30,7 @@ class Claims:
     """Turns the tokens that wait into claims; those that come while one is being published form the next one.
 
     `on_grant` starts an attempt, with the token that pays for it, if one does, and the time at which it was asked for.
+    `on_answered` is called when slots that were reserved for a claim may be free again.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Claims:
         *,
         beat: Callable[[], int],
         on_grant: Callable[[Grant, Token | None, float], None],
+        on_answered: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._timers = timers
@@ -50,6 +52,7 @@ class Claims:
         self._worker_id = worker_id
         self._beat = beat
         self._on_grant = on_grant
+        self._on_answered = on_answered
         self._offers = Offers(slots)
         self._streams: list[TokenStream] = []
         self._open: dict[str, OpenClaim] = {}
@@ -119,6 +122,7 @@ class Claims:
         for token in claim.tokens:
             claim.stream.settle(token)
         self._answered.set()
+        self._on_answered()
 
     def _repeated(self) -> list[Claim]:
         """Claims that were made before and are still open."""

@@ -71,7 +71,14 @@ class Shift:
         self.credit = Credit(broker, self.slots)
         self.beats = Beats(broker, timers, terms.heartbeat, self._describe)
         self.claims = Claims(
-            broker, timers, self.slots, self.reporter, worker_id, beat=lambda: self.beats.number, on_grant=self._start
+            broker,
+            timers,
+            self.slots,
+            self.reporter,
+            worker_id,
+            beat=lambda: self.beats.number,
+            on_grant=self._start,
+            on_answered=self._slot_freed,
         )
         self.exclusive = ExclusiveWatch(
             self.beats, timers, terms.heartbeat, lambda: self.attempts.running, self._let_go

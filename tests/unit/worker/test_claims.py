@@ -1,12 +1,14 @@
 """From tokens to grants: no claim, no run."""
 
 import asyncio
+import time
 from collections import deque
 from typing import Any
 
 import pytest
 
 from backhaul import Service
+from backhaul.worker.credit import _PACE_SECONDS
 from backhaul_contracts.claims import Claim
 from tests.unit.worker.held_clock import turns
 from tests.unit.worker.scripted_ledger import until
@@ -31,6 +33,12 @@ def offered(claim: Claim) -> dict[str, int]:
 
 async def tokens_left(stage: Stage, queue: str = "test") -> int | None:
     return await stage.ledger.broker.ready(f"backhaul.tasks.{queue}")
+
+
+async def longer_than(seconds: float) -> None:
+    """Let the loop turn for so long by the machine's own clock."""
+    ends = time.monotonic() + 2 * seconds
+    await until(lambda: time.monotonic() > ends)
 
 
 async def test_without_a_grant_nothing_runs_and_the_token_is_dropped() -> None:
@@ -217,6 +225,26 @@ async def test_after_a_lost_connection_no_more_runs_than_there_are_slots() -> No
 
     assert running == 2
     assert left == 4
+
+
+async def test_a_worker_hears_tokens_again_when_all_its_slots_were_claimed_for_in_vain_over_a_lost_connection() -> None:
+    go = asyncio.Event()
+
+    async with play(waiter(go, slots=1)) as stage:
+        stage.ledger.silent_on_claims = True
+        await stage.ledger.issue()
+        await until(lambda: stage.ledger.claims)
+
+        stage.broker.disconnect()
+        await until(lambda: len(stage.ledger.claims) == 2)
+        await longer_than(_PACE_SECONDS)
+        stage.ledger.silent_on_claims = False
+        await stage.ledger.answer_claim(stage.ledger.claims[-1])
+        await stage.ledger.offer("test.it")
+        await until(lambda: stage.worker.view().running)
+        go.set()
+
+    assert len({claim.claim_id for claim in stage.ledger.claims}) > 1
 
 
 async def test_a_claim_that_was_lost_with_the_connection_is_repeated_at_once() -> None:
