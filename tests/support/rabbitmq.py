@@ -17,6 +17,8 @@ from tests.support.sandbox import Sandbox
 _DEBIAN = Path("/usr/lib/rabbitmq/bin")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
 _USER = "backhaul"
+_MEMORY = "{resource_limit, memory, node()}"
+_ALARMS_ARE_SET = "rabbit_alarm:get_alarms()"  # setting one only sends a message; asking waits behind it
 
 
 class QueueDepth(NamedTuple):
@@ -93,17 +95,20 @@ class PrivateRabbitMQ(PrivateServer):
 
     async def raise_memory_alarm(self) -> None:
         """Block publishers, as a broker short of memory does, until `clear_memory_alarm`."""
-        await self.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})")
+        await self.evaluate(f"rabbit_alarm:set_alarm({{{_MEMORY}, []}}), {_ALARMS_ARE_SET}")
 
     async def clear_memory_alarm(self) -> None:
         """Let publishers go on."""
-        await self.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
+        await self.evaluate(f"rabbit_alarm:clear_alarm({_MEMORY}), {_ALARMS_ARE_SET}")
 
     async def evaluate(self, expressions: str) -> str:
         """The value of Erlang expressions on the node, as Erlang prints it; see `ErlangConsole`."""
+        return await asyncio.to_thread(self._evaluate, expressions)
+
+    def _evaluate(self, expressions: str) -> str:
         if self._console is None:
             raise RuntimeError("RabbitMQ was never started: call start() first")
-        return await asyncio.to_thread(self._console.evaluate, expressions)
+        return self._console.evaluate(expressions)
 
     def _spawn(self) -> subprocess.Popen[str]:
         if self._console is None:
@@ -113,7 +118,8 @@ class PrivateRabbitMQ(PrivateServer):
         return self._sandbox.spawn([str(self._script), "-noinput"], env=env, log="start.log")
 
     def _serves(self, pid: int) -> bool:
-        return speaks_amqp(self._port)
+        # A node opens its port a moment before it counts itself as running.
+        return speaks_amqp(self._port) and self._evaluate("rabbit:is_running()") == "true"
 
     def _prepare(self) -> ErlangConsole:
         self._write_configuration()
