@@ -20,12 +20,14 @@ class Rules:
     """What a decision depends on beside record and command.
 
     `retention`: how long ended tasks are kept; `draw`: chance, in [0, 1); `max_events`: how long a task's log may grow
-    by what its handler says (events of the lifecycle itself always fit).
+    by what its handler says (events of the lifecycle itself always fit); `lease`: for how long a worker that is not
+    heard may be at work.
     """
 
     retention: timedelta
     draw: Callable[[], float]
     max_events: int = 100_000
+    lease: timedelta = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)

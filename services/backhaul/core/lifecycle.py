@@ -27,6 +27,7 @@ class Trigger(StrEnum):
     GIVE_UP = "give up"
     EXPIRE = "expire"
     RERUN = "rerun"
+    RERUN_LATER = "rerun later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition((_S.SCHEDULED, _S.QUEUED, _S.RETRYING), Trigger.CANCEL, _S.CANCELLED, "no attempt is running"),
     Transition((_S.SCHEDULED, _S.QUEUED), Trigger.EXPIRE, _S.EXPIRED, "attempt = 0 and the deadline is over"),
     Transition((_S.FAILED, _S.EXPIRED, _S.CANCELLED), Trigger.RERUN, _S.QUEUED, "an operator asks"),
+    Transition((_S.CANCELLED,), Trigger.RERUN_LATER, _S.SCHEDULED, "the same, while the old lease may still run"),
 )
 
 _TARGETS: dict[tuple[Status, Trigger], Status] = {

@@ -94,9 +94,21 @@ def _rerun(record: Record, command: cmd.Rerun, now: datetime, rules: Rules) -> C
     if target(record.status, Trigger.RERUN) is None:
         return Refusal(record, Ruling.STALE)
     log = Log(record, now)
-    log.move(status=Status.QUEUED, **_A_NEW_RUN)
-    log.add(EventType.QUEUED)
+    free = _free_from(record, rules)
+    if free is None or free <= now:
+        log.move(status=Status.QUEUED, **_A_NEW_RUN)
+        log.add(EventType.QUEUED)
+    else:
+        log.move(status=Status.SCHEDULED, **{**_A_NEW_RUN, "not_before": free})
+        log.add(EventType.SCHEDULED, scheduled_for=free)
     return log.change()
+
+
+def _free_from(record: Record, rules: Rules) -> datetime | None:
+    """When the lease of an attempt is over that nobody knows to have stopped."""
+    if record.cancel_outcome != "unconfirmed" or record.finished_at is None:
+        return None
+    return after(record.finished_at, rules.lease)
 
 
 _A_NEW_RUN: dict[str, Any] = {

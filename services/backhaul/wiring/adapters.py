@@ -16,7 +16,9 @@ def open_store(settings: Settings, clock: Clock, *, url: str | None = None) -> S
     """
     from backhaul.store import open_store as open_by_url
 
-    rules = Rules(retention=settings.retention, draw=random.random, max_events=settings.max_events)
+    rules = Rules(
+        retention=settings.retention, draw=random.random, max_events=settings.max_events, lease=settings.lease
+    )
     return open_by_url(url or settings.database_url.get_secret_value(), clock=clock, rules=rules)
 
 

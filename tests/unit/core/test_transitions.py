@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.commands import Cancel, Expire, Lose, Release, Rerun
+from backhaul.core.commands import Cancel, Expire, GiveUp, Lose, Release, Rerun
 from backhaul.core.record import Draft, RawJson, Record, assemble, evolve
 from backhaul.core.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
 from backhaul_contracts import codec
@@ -190,6 +190,18 @@ def test_a_new_run_goes_on_counting() -> None:
 
     assert told(again) == [("queued", {})]
     assert (again.record.attempt, again.record.seq, again.record.failures) == (1, ended.record.seq + 1, 0)
+
+
+def test_a_new_run_waits_until_nobody_can_be_at_work_on_the_old_one() -> None:
+    asked = change(advance(running(), Cancel(running().id, grace=timedelta(0)), NOW, RULES)).record
+    ended = change(advance(asked, GiveUp(asked.id), NOW, RULES)).record
+
+    early, late = (advance(ended, Rerun(ended.id), NOW + wait, RULES) for wait in (timedelta(0), RULES.lease))
+
+    assert change(early).record.status is Status.SCHEDULED
+    assert change(early).record.not_before == NOW + RULES.lease
+    assert change(early).record.cancel_outcome is None
+    assert told(late) == [("queued", {})]
 
 
 def test_a_log_that_is_full_takes_the_end_of_the_task_all_the_same() -> None:
