@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -80,6 +81,25 @@ async def test_tasks_survive_kill_9_and_restart(tmp_path: Path, pace: Pace) -> N
 
     assert (walked["status"], walked["attempt"], again.attempt) == ("succeeded", 2, 2)
     assert (echoed["status"], echoed["result"]) == ("succeeded", {"value": "later"})
+
+
+async def test_ctrl_c_says_what_it_waits_for_and_a_second_one_does_not_wait(tmp_path: Path, pace: Pace) -> None:
+    port, log = free_port(), tmp_path / "dev.log"
+    url = f"http://127.0.0.1:{port}"
+    with dev(tmp_path / "data", port) as process:
+        await answers(f"{url}/v1/kinds", lambda body: body["data"])
+        async with httpx.AsyncClient(base_url=url) as client:
+            body = {"kind": "probe.steps", "input": {"port": pace.port, "count": 2}}
+            await client.post("/v1/tasks", json=body)
+            await pace.walker()
+
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            while "Stopping: what runs has 30 s to end. Ctrl-C again" not in log.read_text():
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+
+        assert await asyncio.to_thread(process.wait, 10) == 130
 
 
 async def test_a_data_folder_that_is_in_use_is_refused_with_one_sentence(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from backhaul.core.errors import ConfigurationError
@@ -36,9 +37,18 @@ async def _serve(settings: Settings, names: Sequence[str], host: str, port: int,
     services = load_services(names)
     with stop_on_signals() as stop:
         async with embedded(services, data=data, host=host, port=port, settings=settings) as platform:
-            sys.stderr.write(_greeting(platform.url, services, data))
-            sys.stderr.flush()
+            _say(_greeting(platform.url, services, data))
             await stop.wait()
+            _say(_farewell(settings.drain_grace))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _farewell(grace: timedelta) -> str:
+    return f"Stopping: what runs has {grace.total_seconds():g} s to end. Ctrl-C again ends it on the spot.\n"
 
 
 def _greeting(url: str, services: Sequence[Service], data: str) -> str:
