@@ -45,7 +45,7 @@ class Credit:
             if len(contending) > 1:
                 await self._take_turns(contending)
             else:
-                await self._share()
+                await self._share(contending)
             await asyncio.sleep(_PACE_SECONDS)
             self.check()
 
@@ -54,12 +54,14 @@ class Credit:
             return []
         return [stream for stream in list(self._streams) if await stream.contends(self._broker)]
 
-    async def _share(self) -> None:
-        """At most one queue has tokens: each may use all slots that are free."""
-        alone = len(self._streams) == 1
+    async def _share(self, contending: list[TokenStream]) -> None:
+        """At most one queue has tokens: each may use all slots that are free. The others keep a credit of one, to tell
+        of their next token; one that has tokens would only take the same one again and again."""
+        others = [] if len(self._streams) == 1 else [each for each in self._streams if each not in contending]
         for stream in list(self._streams):
-            if stream.unbalanced or (stream.shut and not alone):
-                await stream.resize(least=0 if alone else 1)
+            tells = stream in others
+            if stream.unbalanced or (stream.shut and tells):
+                await stream.resize(least=1 if tells else 0)
 
     async def _take_turns(self, contending: list[TokenStream]) -> None:
         """Credit for one queue alone, or for none when no slot is free."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from backhaul import Service
+from backhaul.core import topology
 from backhaul.worker.credit import _PACE_SECONDS
 from backhaul_contracts.claims import Claim
 from tests.unit.worker.held_clock import turns
@@ -293,3 +294,18 @@ async def test_two_queues_share_the_slots_and_neither_starves(slots: int) -> Non
 
     assert order[:150].count("b") >= 20
     assert left == (0, 0)
+
+
+async def test_tokens_of_one_of_two_queues_wait_there_while_all_slots_are_taken_for_long() -> None:
+    go = asyncio.Event()
+
+    async with play(waiter(go, slots=1, here={}, there={"queue": "other"})) as stage:
+        await stage.ledger.offer("test.here")
+        await until(lambda: stage.worker.view().running == 1)
+        await stage.ledger.issue(count=3)
+        await stage.clock.advance(6)
+        await longer_than(60 * _PACE_SECONDS)
+        left, dead = await tokens_left(stage), await stage.broker.ready(topology.DEAD)
+        go.set()
+
+    assert (left, dead) == (3, 0)
