@@ -6,6 +6,7 @@ from pydantic_core import from_json, to_json
 
 MAX_NESTING = 100
 _READER_NESTING = 200
+_READER_DIGITS = 4_300
 
 
 def loads(data: bytes | str) -> Any:
@@ -24,21 +25,23 @@ def payload(value: Any) -> bytes:
     data = to_json(value, inf_nan_mode="constants")
     if (b"Infinity" in data or b"NaN" in data) and data != dumps(value):
         raise ValueError("a number is too large: JSON's go to about 1.8e308")
-    if too_deep(data):
-        raise ValueError(f"it is nested deeper than {MAX_NESTING} levels: make it flatter")
+    if fault := unreadable(data):
+        raise ValueError(f"it {fault}")
     return data
 
 
-def too_deep(data: bytes) -> bool:
-    """Whether this JSON text is nested deeper than `MAX_NESTING`: inside of a message no reader would take it."""
-    if data.count(b"[") + data.count(b"{") <= MAX_NESTING:
-        return False
+def unreadable(data: bytes) -> str | None:
+    """Why no reader would take a message with this JSON text inside, and what to do; None if readers do."""
+    if len(data) <= _READER_DIGITS and data.count(b"[") + data.count(b"{") <= MAX_NESTING:
+        return None
     around = _READER_NESTING - MAX_NESTING
     try:
         from_json(b"[" * around + data + b"]" * around)
-    except ValueError:
-        return True
-    return False
+    except ValueError as error:
+        if "recursion" in str(error):
+            return f"is nested deeper than {MAX_NESTING} levels: make it flatter"
+        return f"has a number of more than {_READER_DIGITS:,} digits: write it as text"
+    return None
 
 
 def dumps(value: Any) -> bytes:

@@ -73,13 +73,13 @@ def write_json(what: str, value: Any, limit: int) -> bytes:
 
 def within(what: str, text: bytes, limit: int) -> bytes:
     """`text` if it is not larger than `limit`, and can be read inside of a message. Raises `Unwritable`."""
-    if codec.too_deep(text):
-        raise Unwritable(f"{what} is nested deeper than {codec.MAX_NESTING} levels: make it flatter")
     if len(text) > limit:
         raise Unwritable(
             f"{what} is {len(text):,} bytes large, the limit is {limit:,} (BACKHAUL_MAX_RESULT): "
             "store large data elsewhere and pass a reference"
         )
+    if fault := codec.unreadable(text):
+        raise Unwritable(f"{what} {fault}")
     return text
 
 

@@ -70,3 +70,9 @@ def test_what_is_nested_too_deep_for_a_message_is_named() -> None:
     with pytest.raises(Unwritable, match=r"^the result is nested deeper than 100 levels: make it flatter$"):
         within("the result", Shape(Any).write(nested), 1_000)
     assert write_json("it", nested[0], 1_000)
+
+
+def test_a_number_too_long_to_be_read_is_named() -> None:
+    with pytest.raises(Unwritable, match=r"^the result has a number of more than 4,300 digits: write it as text$"):
+        within("the result", Shape(int).write(10**4_300), 10_000)
+    assert within("the result", Shape(int).write(10**4_299), 10_000)
