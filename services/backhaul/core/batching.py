@@ -64,8 +64,9 @@ class Batcher(Generic[T, R]):
             results = await self._flush([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - its caller gets it
             if len(batch) > 1 and not isinstance(error, StoreUnavailable):
-                for one in batch:
-                    await self._answer([one])
+                for item, future in batch:
+                    if not future.done():  # its caller may have left meanwhile
+                        await self._answer([(item, future)])
                 return
             for _, future in batch:
                 _fail(future, error)

@@ -87,6 +87,27 @@ async def test_a_bad_item_fails_its_own_caller_and_none_of_its_neighbours() -> N
     running.cancel()
 
 
+async def test_ending_the_batcher_cancels_whoever_is_not_yet_flushed_by_itself() -> None:
+    trying_alone = asyncio.Event()
+
+    async def flush(items: list[int]) -> Sequence[int]:
+        if len(items) > 1:
+            raise RuntimeError("one of them cannot be stored")
+        trying_alone.set()
+        return await asyncio.Future()
+
+    batcher = Batcher(flush, limit=10)
+    callers = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
+    await asyncio.sleep(0)
+    running = asyncio.create_task(batcher.run())
+    await trying_alone.wait()
+
+    running.cancel()
+
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
+
+
 async def test_an_outage_is_not_tried_again_for_each_item() -> None:
     flushed = []
 
