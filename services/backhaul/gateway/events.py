@@ -43,15 +43,24 @@ class Events:
         return await self._page(tenant, task_id, cursor or 0, 100 if limit is None else limit)
 
     def stream(
-        self, request: Request, tenant: str, task_id: str, cursor: int | None, headers: Iterable[Header] = ()
+        self,
+        request: Request,
+        tenant: str,
+        task_id: str,
+        cursor: int | None,
+        headers: Iterable[Header] = (),
+        known: Snapshot | None = None,
     ) -> ASGIApp:
-        """The event stream of a task from behind `cursor` (None: from a snapshot). It raises only before it begins."""
+        """The event stream of a task from behind `cursor` (None: from a snapshot). It raises only before it begins.
+
+        `known`: the task as the caller has just read it; what has happened since is in the log behind its `seq`.
+        """
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             if not is_task_id(task_id):
                 raise self._gateway.lookup.missing(task_id)
             with self._gateway.feed.watch(TaskId(task_id)) as watcher:
-                snapshot = await self._gateway.lookup.task(tenant, task_id)
+                snapshot = known or await self._gateway.lookup.task(tenant, task_id)
                 answer = self._opened(request, watcher, snapshot, cursor, headers)
                 await answer(scope, receive, send)
 

@@ -91,7 +91,7 @@ class Submissions:
     def _streamed(self, request: Request, snapshot: Snapshot, headers: list[Header]) -> ASGIApp:
         record = snapshot.record
         headers = [*accepted(record, self._gateway.clock.now()), *headers]
-        return self._events.stream(request, record.tenant, record.id, 0, headers)
+        return self._events.stream(request, record.tenant, record.id, 0, headers, known=snapshot)
 
     async def _once_more(self, original: Snapshot, wanted: ReplayTask) -> Json:
         record = original.record
