@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -22,13 +23,17 @@ EXAMPLES = ("digest.service:service", "linkcheck.service:service")
 def run_dev(
     settings: Settings, targets: Sequence[str], *, host: str, port: int, data: str, reload: bool = False
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C. Without targets the example services run, where they are installed."""
+    """Serve until SIGTERM or Ctrl-C. Without targets the example services run, where they are installed.
+
+    `reload`: start anew whenever a Python file below the working directory changes; tasks go on after it.
+    """
+    if reload:
+        _restart_on_changes([*targets, "--host", host, "--port", str(port), "--data", data])
+        return
     set_up_logs(settings)
     settings = settings.model_copy(update={"host": host, "port": port})
     address(settings)
     names = list(targets) or _examples()
-    if reload:
-        raise ConfigurationError("--reload is not available yet: restart `backhaul dev` after a change")
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(_serve(settings, names, host, port, data))
 
@@ -40,6 +45,13 @@ async def _serve(settings: Settings, names: Sequence[str], host: str, port: int,
             _say(_greeting(platform.url, services, data))
             await stop.wait()
             _say(_farewell(settings.drain_grace))
+
+
+def _restart_on_changes(arguments: Sequence[str]) -> None:
+    from watchfiles import PythonFilter, run_process
+
+    command = shlex.join([sys.executable, "-m", "backhaul.cli", "dev", *arguments])
+    run_process(".", target=command, target_type="command", watch_filter=PythonFilter())
 
 
 def _say(text: str) -> None:

@@ -13,6 +13,7 @@ _READ_ONLY = "25006"  # a primary that has become a standby
 _SQLITE_COLLISIONS = {SQLITE_BUSY, SQLITE_LOCKED}
 _SQLITE_OUTAGES = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR}
 _PRIMARY_CODE = 0xFF
+_REMEDY = "look whether it runs, and whether BACKHAUL_DATABASE_URL leads there"
 
 
 def collided(error: Exception) -> bool:
@@ -25,9 +26,9 @@ def unavailable(error: Exception, store: str) -> StoreUnavailable | None:
     if isinstance(error, TimeoutError | PoolTimeout):
         return StoreUnavailable(f"the store {store} does not answer in time")
     if isinstance(error, OSError):
-        return StoreUnavailable(f"the store {store} cannot be reached: {error}")
+        return StoreUnavailable(f"the store {store} cannot be reached ({error}): {_REMEDY}")
     if isinstance(error, DBAPIError) and _is_outage(error):
-        return StoreUnavailable(f"the store {store} is unavailable: {error.orig}")
+        return StoreUnavailable(f"the store {store} is unavailable ({error.orig}): {_REMEDY}")
     return None
 
 

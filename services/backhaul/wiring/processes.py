@@ -31,6 +31,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def run_gateway(settings: Settings) -> None:
     """A gateway, until SIGTERM or SIGINT. It starts, and accepts, while the broker is down."""
+    address(settings)
     _run(settings, lambda: _serve(settings, "gateway", gateway=True, ledger=False))
 
 
@@ -41,6 +42,7 @@ def run_ledger(settings: Settings) -> None:
 
 def run_server(settings: Settings) -> None:
     """Gateway and ledger in one process, until SIGTERM or SIGINT."""
+    address(settings)
     _run(settings, lambda: _serve(settings, "server", gateway=True, ledger=True))
 
 
@@ -104,8 +106,8 @@ def address(settings: Settings) -> tuple[str, int]:
     """Where to serve HTTP. Raises `ConfigurationError` for an address that is not safe without API keys."""
     if settings.host not in _LOOPBACK:
         raise ConfigurationError(
-            f"BACKHAUL_HOST={settings.host} would open the API to the network without keys: "
-            "serve on 127.0.0.1, behind a proxy that authenticates"
+            f"serving on {settings.host} would open the API to the network without keys: "
+            "serve on 127.0.0.1 (BACKHAUL_HOST, or --host), behind a proxy that authenticates"
         )
     return settings.host, DEFAULT_PORT if settings.port is None else settings.port
 
