@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from backhaul.core.announcements import live_message, public_messages, token_message
@@ -21,6 +22,7 @@ _AT_ONCE_BYTES = 8 * 1024 * 1024
 """What is published at once: far less than a broker confirms in the time that a publish may take."""
 _LIVE_BYTES = 256 * 1024
 _SETTLE_PAUSE = timedelta(milliseconds=100)
+_FAREWELL = timedelta(seconds=2)
 
 
 class Relay:
@@ -37,6 +39,8 @@ class Relay:
         self._live: Inbox[tuple[Event, ...]] = Inbox(_BATCH)
         self._durable: Inbox[Dispatch] = Inbox(_BATCH)
         self._settled: Inbox[str] = Inbox(4 * _BATCH)
+        self._under_way: list[Dispatch] = []
+        self._unsettled: list[str] = []
 
     def hand_over(self, dispatch: Dispatch) -> None:
         """Take over a dispatch. Returns at once."""
@@ -46,11 +50,14 @@ class Relay:
             self._durable.put(dispatch)
 
     async def run(self) -> None:
-        """Publish what is handed over, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_live())
-            group.create_task(self._run_durable())
-            group.create_task(self._run_settled())
+        """Publish what is handed over, until cancelled; then, if broker and store are there, what is left of it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._run_live())
+                group.create_task(self._run_durable())
+                group.create_task(self._run_settled())
+        finally:
+            await self._say_the_rest()
 
     async def publish(self, dispatches: Sequence[Dispatch]) -> None:
         """Publish and settle these now. Raises `BrokerUnavailable` or `StoreUnavailable`; then what is not yet settled
@@ -73,7 +80,7 @@ class Relay:
 
     async def _run_durable(self) -> None:
         while True:
-            dispatches = await self._durable.take()
+            self._under_way = dispatches = await self._durable.take()
             if not self._broker.connected:
                 continue
             try:
@@ -81,19 +88,31 @@ class Relay:
             except BrokerUnavailable as error:
                 _log.warning("%d dispatches stay in the outbox until the next sweep: %s", len(dispatches), error)
                 continue
+            self._under_way = []
             for dispatch in dispatches:
                 self._settled.put(dispatch.outbox_id or "")
 
     async def _run_settled(self) -> None:
         """Nobody waits for this: many commits' worth of outbox rows go in one transaction, beside the hot path."""
         while True:
-            outbox_ids = await self._settled.take()
+            self._unsettled = await self._settled.take()
             await self._clock.sleep(_SETTLE_PAUSE)
-            outbox_ids += self._settled.drain()
+            self._unsettled += self._settled.drain()
             try:
-                await self._store.settle(outbox_ids)
+                await self._store.settle(self._unsettled)
             except StoreUnavailable as error:
-                _log.warning("%d published dispatches will be published once more: %s", len(outbox_ids), error)
+                _log.warning("%d published dispatches will be published once more: %s", len(self._unsettled), error)
+            self._unsettled = []
+
+    async def _say_the_rest(self) -> None:
+        """At the end of the process. What does not succeed within moments is a sweep's to do."""
+        self._under_way += self._durable.drain()
+        with suppress(BrokerUnavailable, StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_FAREWELL.total_seconds()):
+                if self._under_way and self._broker.connected:
+                    await self.publish(self._under_way)
+                if outbox_ids := self._unsettled + self._settled.drain():
+                    await self._store.settle(outbox_ids)
 
     async def _publish_durable(self, dispatches: Sequence[Dispatch]) -> None:
         messages = (message for dispatch in dispatches for message in _announced(dispatch))

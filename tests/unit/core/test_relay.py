@@ -110,3 +110,20 @@ async def test_live_events_travel_in_messages_that_no_broker_refuses() -> None:
     assert seen == [output.event.task_id for output in outputs]
     assert broker.largest < 2 * MIB
     running.cancel()
+
+
+async def test_what_is_left_at_the_end_is_published_and_settled() -> None:
+    broker, outbox = BrokerThatConfirmsSlowly(most=100), Outbox()
+    relaying = relay(broker, outbox)
+    running = asyncio.create_task(relaying.run())
+    await asyncio.sleep(0)
+    relaying.hand_over(dispatch(1, tasks=2))
+    while len(broker.taken) < 4:
+        await asyncio.sleep(0)
+
+    relaying.hand_over(dispatch(2, tasks=1))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert [message.exchange for message in broker.taken].count(topology.TASKS) == 3
+    assert sorted(outbox.settled) == ["1", "2"]
