@@ -12,6 +12,7 @@ from backhaul.core.errors import ConfigurationError
 from backhaul.embedded.embedded import embedded
 from backhaul.embedded.folder import MEMORY
 from backhaul.settings import Settings
+from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.processes import address, event_loop_factory
 from backhaul.wiring.signals import stop_on_signals
@@ -42,6 +43,7 @@ async def _serve(settings: Settings, names: Sequence[str], host: str, port: int,
     services = load_services(names)
     with stop_on_signals() as stop:
         async with embedded(services, data=data, host=host, port=port, settings=settings) as platform:
+            calm_garbage_collector()
             _say(_greeting(platform.url, services, data))
             await stop.wait()
             _say(_farewell(settings.drain_grace))
