@@ -48,10 +48,13 @@ async def test_an_error_of_the_block_comes_out_as_it_is() -> None:
 async def test_a_failure_beside_the_block_interrupts_it_and_is_raised() -> None:
     loop = Loop()
 
-    with pytest.raises(ConnectionError, match="the loop broke"):
+    async def block() -> None:
         async with beside(loop.run(), end=loop.stop.set):
             loop.broken.set()
             await asyncio.Event().wait()
+
+    with pytest.raises(ConnectionError, match="the loop broke"):
+        await block()
 
     task = asyncio.current_task()
     assert task is not None
