@@ -7,6 +7,7 @@ idle system (also embedded), durable submits a second, and whole tasks a second.
 """
 
 import asyncio
+import json
 import os
 import statistics
 import sys
@@ -19,8 +20,9 @@ from pathlib import Path
 import aio_pika
 import asyncpg
 
-from bench.connection import Connection
+from bench.load import load, post
 from bench.processor import ProcessorTime, listener
+from bench.stream import Stream
 from tests.acceptance.deployment import Deployment, Role, answers
 from tests.support.ports import free_port
 from tests.support.servers import servers
@@ -97,16 +99,16 @@ async def timed(once: Callable[[], Awaitable[None]]) -> list[float]:
 
 
 async def idle(what: str, port: int, bare: float | None) -> None:
-    connection = await Connection.open(port)
+    stream = await Stream.open(port)
 
     async def once() -> None:
-        await connection.post_and_stream("/v1/tasks", NOOP, b"event: task.succeeded")
+        await stream.submit("/v1/tasks", NOOP, b"event: task.succeeded")
 
     times = sorted(await timed(once))
     p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
     ratio = f", {p50 / bare:.1f} x bare" if bare else ""
     report(what, f"p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms{ratio}")
-    connection.close()
+    stream.close()
 
 
 async def idle_embedded() -> None:
@@ -130,35 +132,22 @@ async def submits(port: int) -> None:
 
 
 async def submit_singly(port: int, count: int) -> None:
-    async def client(number: int) -> None:
-        connection = await Connection.open(port)
-        for _ in range(number):
-            status, body = await connection.post("/v1/tasks", NOOP)
-            assert status == 202, body
-        connection.close()
-
-    await asyncio.gather(*(client(count // CLIENTS) for _ in range(CLIENTS)))
+    await load(port, [post("/v1/tasks", json.dumps(NOOP).encode())] * count, 202, CLIENTS)
 
 
 async def submit_in_batches(port: int, count: int) -> None:
-    async def client(number: int) -> None:
-        connection = await Connection.open(port)
-        for _ in range(number):
-            status, body = await connection.post("/v1/tasks/batch", {"tasks": [NOOP] * 100})
-            assert status == 202, body
-        connection.close()
-
-    await asyncio.gather(*(client(count // 400) for _ in range(4)))
+    batch = json.dumps({"tasks": [NOOP] * 100}).encode()
+    await load(port, [post("/v1/tasks/batch", batch)] * (count // 100), 202, connections=4)
 
 
 async def whole(
-    port: int, database: asyncpg.Connection, what: str, load: Callable[[int, int], Awaitable[None]]
+    port: int, database: asyncpg.Connection, what: str, submit: Callable[[int, int], Awaitable[None]]
 ) -> None:
     """From the first submit to the last recorded result."""
     before = await database.fetchval("SELECT count(*) FROM states WHERE status = 'succeeded'")
     total = await database.fetchval("SELECT count(*) FROM tasks")
     start = time.perf_counter()
-    await load(port, TASKS)
+    await submit(port, TASKS)
     submitted = time.perf_counter() - start
     wanted = before + await database.fetchval("SELECT count(*) FROM tasks") - total
     done = 0
