@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     """The address that HTTP is served on."""
 
     port: int | None = Field(default=None, ge=0, le=65535)
-    """The port that HTTP is served on; None: 8080 for a gateway, no HTTP for ledger, notifier and worker; 0: any."""
+    """The port that HTTP is served on; None: 8080 for a gateway, no HTTP for ledger and worker; 0: any."""
 
     lease: Duration = timedelta(seconds=20)
     """How long a worker may be silent before its attempts are taken from it. At least three heartbeats."""

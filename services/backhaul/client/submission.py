@@ -28,9 +28,7 @@ class SubmitOptions(TypedDict, total=False):
     metadata: Mapping[str, str]
     """Labels to find it by."""
     parent_id: str
-    """The task it belongs to; it is cancelled with it."""
-    webhook: Mapping[str, Any]
-    """`{"url": …, "events": […], "secret": …}`: where its end is told."""
+    """The task it belongs to."""
 
 
 def body(kind: str, input: object, key: str | None, options: SubmitOptions) -> dict[str, Any]:
