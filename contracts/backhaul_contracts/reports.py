@@ -49,11 +49,15 @@ class SucceededReport(_OfAttempt):
 
 
 class FailedReport(_OfAttempt):
-    """The attempt failed. `failure.retryable` asks for another attempt; `retry_after` fixes the wait before it."""
+    """The attempt failed. `failure.retryable` asks for another attempt; `retry_after` fixes the wait before it.
+
+    `still_running`: its time is over, and its handler does not stop.
+    """
 
     report: Literal["failed"] = "failed"
     failure: Failure
     retry_after: Duration | None = None
+    still_running: bool = False
 
 
 class StoppedReport(_OfAttempt):

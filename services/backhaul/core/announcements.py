@@ -7,6 +7,7 @@ from backhaul.core.ports.broker import Message
 from backhaul.core.ports.store import Happening, Token
 from backhaul.core.record import Event, Record
 from backhaul.core.rendering import json_name, json_text
+from backhaul_contracts import codec
 from backhaul_contracts.envelope import CLOUDEVENT, TYPE_PREFIX
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import new_id
@@ -93,12 +94,19 @@ def _public(record: Record, event: Event) -> Message:
 
 
 def _public_data(record: Record, event: Event) -> str:
-    outcome = f",{event.data[1:-1]}" if event.type in _WITH_OUTCOME else ""
+    outcome = f",{_outcome(event)}" if event.type in _WITH_OUTCOME else ""
     return (
         f'{{"task_id":"{event.task_id}","kind":{json_name(record.kind)},"seq":{event.seq},"attempt":{event.attempt},'
         f'"status":"{_status(record, event)}"{outcome},"key":{json_text(record.key)},"metadata":{record.metadata},'
         f'"parent_id":{json_text(record.parent_id)}}}'
     )
+
+
+def _outcome(event: Event) -> str:
+    """Result or error as a member; what else the event says is for those who follow the output."""
+    if event.type is EventType.SUCCEEDED:
+        return event.data[1:-1]
+    return f'"error":{codec.dumps(codec.loads(event.data)["error"]).decode()}'
 
 
 _WITH_OUTCOME = frozenset({EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED})

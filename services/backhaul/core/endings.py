@@ -33,7 +33,7 @@ def fail(
         failure = _dead_lettered(failure, failures)
     log = Log(record, now)
     log.end(Status.FAILED, rules, failures=failures, losses=losses, error=_text(failure))
-    log.add(EventType.FAILED, error=failure.model_dump(mode="json"))
+    log.add(EventType.FAILED, error=failure.model_dump(mode="json"), keep_through=record.keep_through)
     return log.change()
 
 
@@ -66,7 +66,7 @@ def cancelled(record: Record, now: datetime, rules: Rules, *, confirmed: bool) -
     outcome = "confirmed" if confirmed else "unconfirmed"
     log = Log(record, now)
     log.end(Status.CANCELLED, rules, cancel_outcome=outcome)
-    log.add(EventType.CANCELLED, reason=record.cancel_reason, outcome=outcome)
+    log.add(EventType.CANCELLED, reason=record.cancel_reason, outcome=outcome, keep_through=record.keep_through)
     return log.change()
 
 
@@ -86,7 +86,7 @@ def _dead_lettered(failure: Failure, failures: int) -> Failure:
         update={
             "code": FailureCode.DEAD_LETTERED,
             "title": "Every worker that ran the task died",
-            "detail": f"All {failures} attempts ended with the loss of their worker. The last: {failure.detail}",
+            "detail": f"Each of {failures} attempts ended with the loss of its worker. The last: {failure.detail}",
             "retryable": False,
         }
     )

@@ -23,6 +23,7 @@ class Trigger(StrEnum):
     HAND_BACK = "hand back"
     CANCEL = "cancel"
     ASK = "ask to stop"
+    HURRY = "ask to stop sooner"
     STOP = "stopped"
     GIVE_UP = "give up"
     EXPIRE = "expire"
@@ -57,12 +58,13 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition((_S.RUNNING, _S.WAITING), Trigger.RETRY, _S.RETRYING, "failures < max_attempts"),
     Transition((_S.RUNNING, _S.WAITING), Trigger.HAND_BACK, _S.RETRYING, "the attempt has stopped"),
     Transition((_S.RUNNING, _S.WAITING), Trigger.ASK, _S.CANCELLING, "an attempt is running"),
+    Transition((_S.CANCELLING,), Trigger.HURRY, _S.CANCELLING, "the new grace ends before the old one"),
     Transition((_S.CANCELLING,), Trigger.STOP, _S.CANCELLED, "stopped, failed or handed back: confirmed"),
     Transition((_S.CANCELLING,), Trigger.GIVE_UP, _S.CANCELLED, "grace over or lease lapsed: unconfirmed"),
     Transition((_S.SCHEDULED, _S.QUEUED, _S.RETRYING), Trigger.CANCEL, _S.CANCELLED, "no attempt is running"),
     Transition((_S.SCHEDULED, _S.QUEUED), Trigger.EXPIRE, _S.EXPIRED, "attempt = 0 and the deadline is over"),
     Transition((_S.FAILED, _S.EXPIRED, _S.CANCELLED), Trigger.RERUN, _S.QUEUED, "an operator asks"),
-    Transition((_S.CANCELLED,), Trigger.RERUN_LATER, _S.SCHEDULED, "the same, while the old lease may still run"),
+    Transition((_S.CANCELLED,), Trigger.RERUN_LATER, _S.SCHEDULED, "the same, before its time or the old lease's end"),
 )
 
 _TARGETS: dict[tuple[Status, Trigger], Status] = {

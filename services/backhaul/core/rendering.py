@@ -7,6 +7,7 @@ from functools import lru_cache
 from backhaul.core.record import Record, Snapshot
 from backhaul_contracts import codec
 from backhaul_contracts.events import GAP, SNAPSHOT
+from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import format_time
 
 
@@ -33,10 +34,15 @@ def task_json(snapshot: Snapshot) -> str:
 
 def _times(record: Record) -> str:
     return (
-        f'"created_at":{_time(record.created_at)},"scheduled_for":{_time(record.scheduled_for)},'
+        f'"created_at":{_time(record.created_at)},"scheduled_for":{_time(_scheduled_for(record))},'
         f'"started_at":{_time(record.started_at)},"finished_at":{_time(record.finished_at)},'
         f'"expires_at":{_time(record.expires_at)},"retained_until":{_time(record.retained_until)}'
     )
+
+
+def _scheduled_for(record: Record) -> datetime | None:
+    """A new run may be scheduled for another time than the task was submitted for."""
+    return record.not_before if record.status is Status.SCHEDULED else record.scheduled_for
 
 
 def _cancel(record: Record) -> str:

@@ -80,7 +80,7 @@ def _succeeded(record: Record, report: SucceededReport, now: datetime, rules: Ru
 
 def _failed(record: Record, report: FailedReport, now: datetime, rules: Rules) -> Change:
     if record.status is Status.CANCELLING:
-        return cancelled(record, now, rules, confirmed=True)
+        return cancelled(record, now, rules, confirmed=not report.still_running)
     return fail(record, report.failure, report.retry_after, now, rules)
 
 

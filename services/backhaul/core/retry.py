@@ -7,11 +7,13 @@ exponential bound, which spreads a crowd of retries best.
 from collections.abc import Callable
 from datetime import timedelta
 
-_LARGEST_SHIFT = 40
+_LARGEST_SHIFT = 60
+_UNIT = timedelta(microseconds=1)
+"""Whole numbers of these neither overflow nor round, as lengths of time do."""
 
 
 def backoff(base: timedelta, cap: timedelta, failures: int, draw: Callable[[], float]) -> timedelta:
     """The wait after the `failures`-th failure: `draw()` (in [0, 1)) of `min(cap, base * 2 ** (failures - 1))`."""
     doublings = min(max(failures - 1, 0), _LARGEST_SHIFT)
-    bound = cap if base >= cap / 2**doublings else base * 2**doublings
-    return bound * draw()
+    bound = min(cap // _UNIT, (base // _UNIT) * 2**doublings)
+    return timedelta(microseconds=bound * draw())

@@ -87,6 +87,15 @@ def _cancel(record: Record, command: cmd.Cancel, now: datetime, rules: Rules) ->
         log.move(status=Status.CANCELLING, not_before=after(now, grace))
         log.add(EventType.CANCELLING, reason=command.reason, grace=grace.total_seconds())
         return log.change()
+    return _hurry(record, command, now)
+
+
+def _hurry(record: Record, command: cmd.Cancel, now: datetime) -> Change | Refusal:
+    """A repeated cancel changes nothing but the end of the grace, and that only to an earlier one."""
+    if target(record.status, Trigger.HURRY) and command.grace is not None and record.not_before is not None:
+        sooner = after(now, command.grace)
+        if sooner < record.not_before:
+            return Change(evolve(record, not_before=sooner))
     return Refusal(record, Ruling.STALE)
 
 
@@ -94,21 +103,23 @@ def _rerun(record: Record, command: cmd.Rerun, now: datetime, rules: Rules) -> C
     if target(record.status, Trigger.RERUN) is None:
         return Refusal(record, Ruling.STALE)
     log = Log(record, now)
-    free = _free_from(record, rules)
-    if free is None or free <= now:
+    due = _due_again(record, now, rules)
+    if due > now and target(record.status, Trigger.RERUN_LATER):
+        log.move(status=Status.SCHEDULED, **{**_A_NEW_RUN, "not_before": due})
+        log.add(EventType.SCHEDULED, scheduled_for=due)
+    else:
         log.move(status=Status.QUEUED, **_A_NEW_RUN)
         log.add(EventType.QUEUED)
-    else:
-        log.move(status=Status.SCHEDULED, **{**_A_NEW_RUN, "not_before": free})
-        log.add(EventType.SCHEDULED, scheduled_for=free)
     return log.change()
 
 
-def _free_from(record: Record, rules: Rules) -> datetime | None:
-    """When the lease of an attempt is over that nobody knows to have stopped."""
-    if record.cancel_outcome != "unconfirmed" or record.finished_at is None:
-        return None
-    return after(record.finished_at, rules.lease)
+def _due_again(record: Record, now: datetime, rules: Rules) -> datetime:
+    """Not before the time that the task was submitted for, nor before the end of the lease of an attempt that nobody
+    knows to have stopped."""
+    due = record.scheduled_for or now
+    if record.cancel_outcome == "unconfirmed" and record.finished_at is not None:
+        due = max(due, after(record.finished_at, rules.lease))
+    return due
 
 
 _A_NEW_RUN: dict[str, Any] = {
@@ -159,7 +170,16 @@ def _lose(record: Record, command: cmd.Lose, now: datetime, rules: Rules) -> Cha
         detail=f"Worker {record.worker_id} was silent for longer than its lease.",
         retryable=True,
     )
-    return fail(record, failure, timedelta(0), now, rules, lost=True)
+    return fail(record, failure, _wait_after_loss(record, rules), now, rules, lost=True)
+
+
+def _wait_after_loss(record: Record, rules: Rules) -> timedelta:
+    """The first loss of a run is made good at once.
+
+    From the second on, chance spreads the attempts that a worker took down with it over the length of a lease: so the
+    one that kills its workers parts from those that only ran beside it, and does not take them with it to the end.
+    """
+    return rules.lease * rules.draw() if record.losses else timedelta(0)
 
 
 def _take_back(record: Record, command: cmd.TakeBack, now: datetime, rules: Rules) -> Change | Refusal:

@@ -39,7 +39,7 @@ class Steering:
             snapshot = await self._task(request)
         else:
             snapshot = Snapshot(outcome.record, snapshot.input, snapshot.result)
-            self._hint(outcome.record)
+        self._hint(snapshot.record)
         return self._answer(snapshot)
 
     async def retry(self, request: Request) -> ASGIApp:

@@ -1,6 +1,12 @@
 """Cancel, retry and replay."""
 
+from datetime import timedelta
+
+import pytest
+
+from backhaul.core.commands import Expire, GiveUp
 from backhaul.core.ports.broker import Delivery
+from backhaul_contracts.ids import TaskId
 from backhaul_contracts.messages import CONTROL
 from tests.conformance.http.stage import Stage
 
@@ -47,6 +53,73 @@ async def test_cancel_can_be_repeated(stage: Stage) -> None:
     assert (second.status_code, second.json()) == (202, first.json())
     assert (third.status_code, third.json()["status"]) == (200, "succeeded")
     assert third.json()["result"] == {"sentences": []}
+
+
+async def test_a_repeated_cancel_tells_the_worker_again(stage: Stage) -> None:
+    task = await stage.submit()
+    hints: list[Delivery] = []
+    await stage.hear_control("wrk_8", hints.append)
+    await stage.start(task["id"], "wrk_8")
+    await stage.http.post(f"/v1/tasks/{task['id']}/cancel")
+    await stage.until(lambda: len(hints) == 1)
+
+    await stage.http.post(f"/v1/tasks/{task['id']}/cancel")
+
+    await stage.until(lambda: len(hints) == 2)
+    assert [message.data.task_id for message in CONTROL.read(hints[1].body)] == [task["id"]]
+
+
+async def test_a_cancel_that_nobody_confirms_is_given_up_at_the_end_of_its_grace(stage: Stage) -> None:
+    task = await stage.submit()
+    attempt = await stage.start(task["id"])
+    await stage.http.post(f"/v1/tasks/{task['id']}/cancel", json={"grace": "1h"})
+    await stage.http.post(f"/v1/tasks/{task['id']}/cancel", json={"grace": 0})
+
+    await stage.apply([GiveUp(TaskId(task["id"]))])
+    await attempt.succeed({"sentences": []})
+
+    ended = await stage.task(task["id"])
+    assert (ended["status"], ended["result"], ended["error"]) == ("cancelled", None, None)
+    assert ended["cancel"]["outcome"] == "unconfirmed"
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "expired"])
+async def test_a_cancel_of_an_ended_task_changes_nothing(stage: Stage, end: str) -> None:
+    task = await stage.submit(expires_in=0.001 if end == "expired" else None)
+    if end == "failed":
+        await (await stage.start(task["id"])).fail()
+    elif end == "cancelled":
+        await stage.http.post(f"/v1/tasks/{task['id']}/cancel", json={"reason": "first"})
+    else:
+        stage.clock.advance(timedelta(seconds=1))
+        await stage.apply([Expire(TaskId(task["id"]))])
+    before = await stage.task(task["id"])
+
+    answer = await stage.http.post(f"/v1/tasks/{task['id']}/cancel", json={"reason": "second", "grace": 0})
+
+    assert (answer.status_code, before["status"]) == (200, end)
+    assert answer.json() == before == await stage.task(task["id"])
+
+
+async def test_a_retry_of_a_task_that_was_cancelled_before_its_time_is_scheduled_for_that_time(stage: Stage) -> None:
+    task = await stage.submit(delay="1h")
+    await stage.http.post(f"/v1/tasks/{task['id']}/cancel")
+
+    again = (await stage.http.post(f"/v1/tasks/{task['id']}/retry")).json()
+
+    assert (again["status"], again["scheduled_for"]) == ("scheduled", task["scheduled_for"])
+    assert again["cancel"] is None
+
+
+async def test_a_retry_after_an_unconfirmed_cancel_is_scheduled_for_the_end_of_the_old_lease(stage: Stage) -> None:
+    task = await stage.submit()
+    await stage.start(task["id"])
+    await stage.http.post(f"/v1/tasks/{task['id']}/cancel", json={"grace": 0})
+    await stage.apply([GiveUp(TaskId(task["id"]))])
+
+    again = (await stage.http.post(f"/v1/tasks/{task['id']}/retry")).json()
+
+    assert (again["status"], again["scheduled_for"]) == ("scheduled", "2030-01-01T00:00:20.000Z")
 
 
 async def test_a_cancel_with_an_unknown_field_is_refused(stage: Stage) -> None:

@@ -5,13 +5,20 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.commands import Cancel, Expire, GiveUp, Lose, Release, Rerun
+from backhaul.core.commands import Cancel, Expire, GiveUp, Lose, Release, Rerun, TakeBack
 from backhaul.core.record import Draft, RawJson, Record, assemble, evolve
 from backhaul.core.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
 from backhaul_contracts import codec
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.ids import LeaseToken, WorkerId, new_task_id
-from backhaul_contracts.reports import CheckpointReport, FailedReport, OutputReport, Ruling, SucceededReport
+from backhaul_contracts.reports import (
+    CheckpointReport,
+    FailedReport,
+    HandedBackReport,
+    OutputReport,
+    Ruling,
+    SucceededReport,
+)
 from backhaul_contracts.tasks import Status
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -137,7 +144,7 @@ def test_a_failure_that_is_final_leaves_the_budget_unused() -> None:
     verdict = advance(task, FailedReport(**of(task), failure=broken(retryable=False)), NOW, RULES)
 
     ((name, data),) = told(verdict)
-    assert (name, data["error"]["code"]) == ("failed", "handler_error")
+    assert (name, data["error"]["code"], data["keep_through"]) == ("failed", "handler_error", 0)
     assert change(verdict).record.retained_until == NOW + RULES.retention
 
 
@@ -149,6 +156,55 @@ def test_a_task_that_killed_every_worker_is_dead_lettered(losses: int, code: str
 
     ((name, data),) = told(verdict)
     assert (name, data["error"]["code"]) == ("failed", code)
+
+
+def test_a_budget_of_one_is_spent_by_one_loss() -> None:
+    task = running(max_attempts=1)
+
+    ((name, data),) = told(advance(task, Lose(task.id, task.attempt), NOW, RULES))
+
+    assert (name, data["error"]["code"]) == ("failed", "dead_lettered")
+
+
+def test_the_first_loss_is_made_good_at_once_and_chance_parts_those_that_were_lost_together_again() -> None:
+    """Otherwise a task that kills its workers would take its neighbours with it each time, to the end."""
+    first, second = running(), running(failures=1, losses=1)
+
+    at_once, later = (advance(task, Lose(task.id, task.attempt), NOW, RULES) for task in (first, second))
+
+    assert change(at_once).record.status is Status.QUEUED
+    assert change(later).record.status is Status.RETRYING
+    assert change(later).record.not_before == NOW + RULES.lease / 2
+
+
+def test_failures_and_losses_share_a_budget_and_hand_backs_take_none_of_it() -> None:
+    task = running(max_attempts=3)
+    commands = (
+        lambda task: HandedBackReport(**of(task)),
+        lambda task: FailedReport(**of(task), failure=broken(), retry_after=timedelta(0)),
+        lambda task: Lose(task.id, task.attempt),
+        lambda task: TakeBack(task.id, task.attempt),
+        lambda task: FailedReport(**of(task), failure=broken(), retry_after=timedelta(0)),
+    )
+
+    spent = []
+    for command in commands:
+        task = change(advance(task, command(task), NOW, RULES)).record
+        spent.append((task.failures, task.status))
+        lease = Lease(WorkerId("wrk_1"), "clm_1", 1, LeaseToken("t"))
+        task = task if task.status.done else change(claim(task, lease, NOW)).record
+
+    assert [failures for failures, _ in spent] == [0, 1, 2, 2, 3]
+    assert [status for _, status in spent] == [*[Status.QUEUED] * 4, Status.FAILED]
+
+
+def test_a_wait_may_outlast_the_retention_since_a_task_that_waits_has_not_ended() -> None:
+    task = running()
+
+    verdict = advance(task, FailedReport(**of(task), failure=broken(), retry_after=9 * RULES.retention), NOW, RULES)
+
+    assert change(verdict).record.not_before == NOW + 9 * RULES.retention
+    assert change(verdict).record.retained_until is None
 
 
 def test_a_cancel_that_has_to_wait_says_how_long() -> None:

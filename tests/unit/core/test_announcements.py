@@ -1,0 +1,19 @@
+"""What the world hears of a commit."""
+
+from backhaul.core.announcements import public_messages
+from backhaul.core.commands import Lose
+from backhaul.core.ports.store import Happening
+from backhaul.core.transitions import advance
+from backhaul_contracts import codec
+from tests.unit.core.test_transitions import NOW, RULES, change, running
+
+
+def test_a_public_failure_holds_the_error_and_each_member_once() -> None:
+    task = running(max_attempts=1)
+    failed = change(advance(task, Lose(task.id, 1), NOW, RULES))
+
+    (message,) = public_messages(Happening(failed.record, event) for event in failed.events)
+
+    data = codec.loads(message.body)["data"]
+    assert data["error"]["code"] == "dead_lettered"
+    assert set(data) == {"task_id", "kind", "seq", "attempt", "status", "error", "key", "metadata", "parent_id"}
