@@ -21,6 +21,7 @@ from backhaul.core.clock import SystemClock
 from backhaul.core.record import Draft, RawJson, Record
 from backhaul.core.transitions import Rules
 from backhaul.store import SqlStore, open_store, upgrade
+from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Capacity, Claim
 from backhaul_contracts.ids import new_id, new_task_id
 from backhaul_contracts.reports import SucceededReport
@@ -28,6 +29,7 @@ from backhaul_contracts.tasks import Status
 from tests.support.servers import postgresql
 
 _LEASE = timedelta(seconds=20)
+_BEAT = Beat(worker_id="wrk_bench", number=1, service="bench", version="1", slots=10, running=0)
 _STEPS = ("accept", "claim", "succeed", "settle")
 
 
@@ -82,6 +84,7 @@ async def live(store: SqlStore, meter: Meter, batch: int, payload: int) -> None:
     claims = [claim(10) for _ in range(batch // 10 or 1)]
     with meter.step("accept"):
         _, accepted = await store.accept(drafts)
+    await store.beat([_BEAT], _LEASE)
     with meter.step("claim"):
         granted, started = await store.claim(claims, _LEASE)
     reports = [
@@ -89,6 +92,7 @@ async def live(store: SqlStore, meter: Meter, batch: int, payload: int) -> None:
             task_id=one.record.id, attempt=1, token=str(one.record.token), number=1, result={"text": "done"}
         )
         for grants in granted
+        if grants is not None
         for one in grants.snapshots
     ]
     with meter.step("succeed"):

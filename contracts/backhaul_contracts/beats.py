@@ -18,7 +18,11 @@ class Held(Wire):
 
 
 class Beat(Wire):
-    """One per worker and heartbeat, whatever the number of its tasks. `number` counts from 1 without holes."""
+    """One per worker and heartbeat, whatever the number of its tasks. `number` counts from 1 without holes.
+
+    `state` `gone` is a farewell, the last beat of a worker that leaves in good order: nothing is granted to it any
+    more, and what it still holds by record goes to others at once. Its id is never used again.
+    """
 
     worker_id: str
     number: int = Field(ge=1)
@@ -26,7 +30,7 @@ class Beat(Wire):
     version: str
     slots: int
     running: int
-    state: Literal["ready", "draining"] = "ready"
+    state: Literal["ready", "draining", "gone"] = "ready"
     held: list[Held] = Field(default_factory=list)
     claims: list[str] = Field(default_factory=list)
     calls: list[str] = Field(default_factory=list)

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from backhaul.core import topology
-from backhaul.core.commands import TakeBack
+from backhaul.core.commands import Lose, TakeBack
 from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Leases, Store
 from backhaul.core.relay import Relay
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
+from backhaul.ledger.lapses import lapse_messages
 from backhaul_contracts.beats import Beat, BeatAnswer, Held, Stop, StopReason
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.kinds import KindSpec
@@ -22,22 +23,27 @@ _log = logging.getLogger("backhaul.ledger")
 
 
 class BeatDesk:
-    """Renews leases and answers with what each worker must stop."""
+    """Renews leases, answers with what each worker must stop, and sees to what a worker leaves behind that goes."""
 
-    def __init__(self, store: Store, broker: Broker, relay: Relay, answers: Answers, lease: timedelta) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, relay: Relay, answers: Answers, lease: timedelta, source: str
+    ) -> None:
         self._store = store
         self._broker = broker
         self._relay = relay
         self._answers = answers
         self._lease = lease
+        self._source = source
 
     async def handle(self, letters: Sequence[Letter[Beaten]]) -> None:
         beats = [await self._declared(message.data) for letter in letters for message in letter.messages]
         await self._announce([spec for beat in beats if beat.announcement for spec in beat.announcement.kinds])
         leases = await self._store.beat(beats, self._lease)
         await self._take_back(leases)
+        await self._take_over(leases)
         for beat, lease in zip(beats, leases, strict=True):
-            self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease))
+            if beat.state != "gone":
+                self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease))
 
     async def _declared(self, beat: Beat) -> Beat:
         """The beat, its queues declared: its worker consumes them as soon as it is answered.
@@ -65,6 +71,13 @@ class BeatDesk:
             _log.warning("%d grants never reached their workers and are handed back", len(lost))
             _, dispatch = await self._store.advance(lost)
             self._relay.hand_over(dispatch)
+
+    async def _take_over(self, leases: Sequence[Leases]) -> None:
+        """What a farewell lists goes on elsewhere, as soon as the reports on it are read that its worker has sent."""
+        left = [Lose(record.id, record.attempt) for lease in leases for record in lease.left]
+        if left:
+            _log.info("%d attempts were left behind unfinished by workers that are gone", len(left))
+            await self._broker.publish(lapse_messages(self._source, left))
 
     def _answer(self, beat: Beat, lease: Leases) -> BeatAnswer:
         return BeatAnswer(

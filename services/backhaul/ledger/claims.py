@@ -1,5 +1,6 @@
 """Claims: a worker with free slots asks, the store grants the best tasks that wait."""
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,9 +15,11 @@ from backhaul_contracts import codec
 from backhaul_contracts.claims import Claim, ClaimAnswer, Grant
 from backhaul_contracts.messages import ClaimAnswered, Claimed
 
+_log = logging.getLogger("backhaul.ledger")
+
 
 class ClaimDesk:
-    """Answers every claim of a handful from one transaction."""
+    """Answers every claim of a handful from one transaction; those of workers that may be dead not at all."""
 
     def __init__(self, store: Store, relay: Relay, answers: Answers, lease: timedelta) -> None:
         self._store = store
@@ -36,7 +39,10 @@ class ClaimDesk:
         self._in_doubt = False
         self._relay.hand_over(dispatch)
         for claim, grants in zip(claims, granted, strict=True):
-            self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
+            if grants is not None:
+                self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
+        if unanswered := granted.count(None):
+            _log.info("%d claims are not answered: their workers are silent or gone", unanswered)
 
     def _claim(self, letter: Letter[Claimed], message: Claimed) -> Claim:
         """A claim that is delivered again may have been granted by the ledger that did not acknowledge it."""

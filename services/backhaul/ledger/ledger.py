@@ -51,7 +51,7 @@ class Ledger:
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
         claims = ClaimDesk(store, relay, answers, settings.lease)
-        beats = BeatDesk(store, broker, relay, answers, settings.lease)
+        beats = BeatDesk(store, broker, relay, answers, settings.lease, source)
         self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.read, claims.handle)
         self._beats = Desk(broker, clock, topology.BEATS, BEATS.read, beats.handle)
         self._recorders = [

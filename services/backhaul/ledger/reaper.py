@@ -7,16 +7,13 @@ from datetime import UTC, datetime, timedelta
 from backhaul.core import topology
 from backhaul.core.announcements import token_message
 from backhaul.core.clock import Clock
-from backhaul.core.commands import Lose
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
-from backhaul.core.ports.broker import Broker, Message
+from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store, Token
 from backhaul.core.relay import Relay
 from backhaul.ledger.desk import supervise
-from backhaul_contracts.envelope import CLOUDEVENT_BATCH
+from backhaul.ledger.lapses import lapse_messages
 from backhaul_contracts.ids import TaskId
-from backhaul_contracts.messages import Lapsed, write_batch
-from backhaul_contracts.reports import Lapse
 
 _log = logging.getLogger("backhaul.reaper")
 
@@ -97,7 +94,7 @@ class Reaper:
         lapsed = await self._store.lapsed(_LIMIT)
         if lapsed:
             _log.warning("the leases of %d attempts have lapsed", len(lapsed))
-            await self._broker.publish([self._lapse(lose) for lose in lapsed])
+            await self._broker.publish(lapse_messages(self._source, lapsed))
         return False
 
     def _has_been_patient(self, now: datetime) -> bool:
@@ -111,15 +108,6 @@ class Reaper:
         if stood_still or self._sound_since is None:
             self._sound_since = now
         return now - self._sound_since >= self._patience
-
-    def _lapse(self, lose: Lose) -> Message:
-        body = write_batch(self._source, Lapsed, [Lapse(task_id=lose.task_id, attempt=lose.attempt)])
-        return Message(
-            exchange=topology.REPORTS,
-            routing_key=str(topology.shard(lose.task_id)),
-            body=body,
-            content_type=CLOUDEVENT_BATCH,
-        )
 
     async def sweep(self) -> bool:
         """Publish what a crash or a broker outage has left in the outbox, in order of its commit."""

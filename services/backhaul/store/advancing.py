@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Text, select
 
 from backhaul.core import transitions
 from backhaul.core.clock import from_ms
-from backhaul.core.commands import Command, Lose
+from backhaul.core.commands import Command, Lose, TakeBack
 from backhaul.core.ports.store import Dispatch
 from backhaul.core.record import Record
 from backhaul.core.transitions import Change, Refusal, Rules
@@ -25,7 +25,7 @@ _LOCK = select(*record_columns(_states), store_now()).join_from(_states, tasks, 
 _worker_ids = Recordset("workers", id=Text)
 # Shared with other losses; a beat waits for it, so that it can never answer for a lease that is being taken away.
 _LEASES = (
-    select(workers.c.id, workers.c.lease_until)
+    select(workers.c.id, workers.c.lease_until, workers.c.state)
     .join(_worker_ids.table, workers.c.id == _worker_ids.c.id)
     .order_by(workers.c.id)
     .with_for_update(of=workers, read=True)
@@ -40,17 +40,25 @@ def advance(
     now_ms = max((row[-1] for row in found), default=0)
     now = from_ms(now_ms)
     records = {record.id: record for record in map(read_record, found)}
-    alive = _alive(connection, commands, records, now_ms)
+    alive, gone = _standing(connection, commands, records, now_ms)
     verdicts: list[Change | Refusal] = []
     changes: list[Change] = []
     for command in commands:
         record = records.get(TaskId(command.task_id))
-        verdict = _refuse(record, command, alive) or transitions.advance(cast("Record", record), command, now, rules)
+        meant = _meant(command, record, gone)
+        verdict = _refuse(record, meant, alive) or transitions.advance(cast("Record", record), meant, now, rules)
         verdicts.append(verdict)
         if isinstance(verdict, Change):
             changes.append(verdict)
             records[verdict.record.id] = verdict.record
     return verdicts, write(connection, changes)
+
+
+def _meant(command: Command, record: Record | None, gone: Collection[str]) -> Command:
+    """A worker that has said farewell has not been lost: what it leaves is taken back."""
+    if isinstance(command, Lose) and record is not None and record.worker_id in gone:
+        return TakeBack(command.task_id, command.attempt)
+    return command
 
 
 def _refuse(record: Record | None, command: Command, alive: Collection[str]) -> Refusal | None:
@@ -62,16 +70,17 @@ def _refuse(record: Record | None, command: Command, alive: Collection[str]) -> 
     return None
 
 
-def _alive(
+def _standing(
     connection: Connection, commands: Sequence[Command], records: Mapping[TaskId, Record], now_ms: int
-) -> set[str]:
-    """Those workers with an attempt to lose whose lease still runs."""
+) -> tuple[set[str], set[str]]:
+    """Of the workers with an attempt to lose: those whose lease still runs, and those that have said farewell."""
     suspects = {
         records[command.task_id].worker_id
         for command in commands
         if isinstance(command, Lose) and command.task_id in records
     } - {None}
     if not suspects:
-        return set()
-    found = connection.execute(_LEASES, _worker_ids.values(suspects))
-    return {worker_id for worker_id, lease_until in found if lease_until > now_ms}
+        return set(), set()
+    found = connection.execute(_LEASES, _worker_ids.values(suspects)).all()
+    gone = {worker_id for worker_id, _, state in found if state == "gone"}
+    return {worker_id for worker_id, lease_until, _ in found if lease_until > now_ms} - gone, gone

@@ -3,13 +3,16 @@
 Claims on the same queue take turns, in whatever process they are answered: so priority is exact, and nobody is told
 that a queue is empty because another claim has looked at its tasks first. A task that is just being cancelled or
 expired is passed by: what is left of its token is dropped with the claim.
+
+Only who is alive is granted anything: a claim may have been left behind by a worker that has died since.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from secrets import token_urlsafe
+from typing import Any
 
-from sqlalchemy import Connection, Integer, Text, bindparam, select
+from sqlalchemy import Connection, FromClause, Integer, Select, Text, bindparam, select
 
 from backhaul.core import transitions
 from backhaul.core.clock import from_ms
@@ -22,7 +25,7 @@ from backhaul.store.changing import locked, write
 from backhaul.store.functions import claim_turn, store_now
 from backhaul.store.records import TASK_IDS, read_snapshot, snapshot_columns
 from backhaul.store.recordset import Recordset
-from backhaul.store.schema import IS_HELD, IS_QUEUED, queues, states, tasks
+from backhaul.store.schema import IS_HELD, IS_QUEUED, queues, states, tasks, workers
 from backhaul.store.together import Together
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
@@ -31,14 +34,21 @@ _TOKEN_BYTES = 16
 _LARGEST_GRANT = 4 * 1024 * 1024
 """Characters of payload: an answer with more would not fit a message, nor a mailbox."""
 
-_queues = Recordset("queues", name=Text)
+_askers = Recordset("askers", queue=Text, worker_id=Text)
+
+
+def _turns(living: FromClause) -> Select[Any]:
+    """The queues that are claimed from, one after another, and the workers among `living` that claim from them."""
+    paused = select(queues.c.paused).where(queues.c.name == _askers.c.queue).scalar_subquery()
+    return select(_askers.c.queue, claim_turn(_askers.c.queue), paused.label("paused"), living.c.id).join_from(
+        _askers.table, living, living.c.id == _askers.c.worker_id, isouter=True
+    )
+
+
 _TURNS = Together(
     leases.EXTEND,
-    last=select(
-        _queues.c.name,
-        claim_turn(_queues.c.name),
-        select(queues.c.paused).where(queues.c.name == _queues.c.name).scalar_subquery(),
-    ),
+    last=_turns(select(workers.c.id).where(leases.IS_ALIVE).subquery("living")),
+    joined=_turns(leases.EXTEND.cte("living")),
 )
 
 _claims = Recordset("claims", claim_id=Text, worker_id=Text)
@@ -70,15 +80,19 @@ _chosen = locked(skip_locked=True)
 _LOCK = select(*snapshot_columns(_chosen), store_now()).join_from(_chosen, tasks, tasks.c.id == _chosen.c.task_id)
 
 
-def claim(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted], Dispatch]:
+def claim(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted | None], Dispatch]:
     """See `Store.claim`. A claim that stands twice among `claims` gets the same grants twice."""
     once = list({claim.claim_id: claim for claim in claims}.values())
-    paused = _begin(connection, once, lease)
-    granted = _granted_before(connection, [claim for claim in once if claim.repeat])
-    open_ = [claim for claim in once if claim.claim_id not in granted and claim.queue not in paused]
+    alive, paused = _begin(connection, once, lease)
+    ours = [claim for claim in once if claim.worker_id in alive]
+    granted = _granted_before(connection, [claim for claim in ours if claim.repeat])
+    open_ = [claim for claim in ours if claim.claim_id not in granted and claim.queue not in paused]
     changes, new, passed_over = _grant(connection, open_)
     granted |= new
-    answers = [_answer(claim, granted.get(claim.claim_id, ()), paused) for claim in claims]
+    answers = [
+        _answer(claim, granted.get(claim.claim_id, ()), paused) if claim.worker_id in alive else None
+        for claim in claims
+    ]
     return answers, write(connection, changes, passed_over)
 
 
@@ -88,11 +102,16 @@ def _answer(claim: Claim, snapshots: Sequence[Snapshot], paused: Iterable[str]) 
     return Granted(claim.claim_id, Verdict.PAUSED if claim.queue in paused else Verdict.EMPTY)
 
 
-def _begin(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> set[str]:
-    """Extend the workers' leases, and wait until it is our turn on all the queues. Those that are paused."""
+def _begin(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> tuple[set[str], set[str]]:
+    """Extend the leases of the workers that are alive, and wait until it is our turn on all the queues.
+
+    These workers, and the queues that are paused.
+    """
     extended = leases.extended({claim.worker_id for claim in claims}, lease)
-    names = _queues.values(sorted({claim.queue for claim in claims}))
-    return {row[0] for row in _TURNS.execute(connection, extended, names) if row[-1]}
+    askers = sorted({(claim.queue, claim.worker_id) for claim in claims})
+    asked = _askers.rows({"queue": queue, "worker_id": worker_id} for queue, worker_id in askers)
+    rows = _TURNS.execute(connection, extended, asked).all()
+    return {row.id for row in rows if row.id is not None}, {row.queue for row in rows if row.paused}
 
 
 def _granted_before(connection: Connection, claims: Sequence[Claim]) -> dict[str, list[Snapshot]]:

@@ -1,12 +1,25 @@
 """Leases: a worker's signs of life, and what it holds by them.
 
-A lease lies on the worker, not on its tasks: one row is written for each beat, however much the worker holds.
+A lease lies on the worker, not on its tasks: one row is written for each beat, however much the worker holds. The row
+of a worker that has said farewell stays as it is, so that whatever was still on its way from it finds it gone.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, Text, bindparam, case, select, true, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Integer,
+    Text,
+    bindparam,
+    case,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from backhaul.core.commands import Lose
@@ -35,16 +48,22 @@ _claimants = Recordset("claimants", id=Text, lease_ms=BigInteger)
 _ids = Recordset("worker_ids", id=Text)
 
 _new = insert(workers).excluded
-_longer = case((workers.c.lease_until > _new.lease_until, workers.c.lease_until), else_=_new.lease_until)
+IS_GONE = workers.c.state == literal_column("'gone'")
+IS_ALIVE = ~IS_GONE & (workers.c.lease_until > store_now())
+_longer = case(
+    (_new.state == literal_column("'gone'"), _new.lease_until),
+    (workers.c.lease_until > _new.lease_until, workers.c.lease_until),
+    else_=_new.lease_until,
+)
+_until = store_now() + _claimants.c.lease_ms
 
 EXTEND = (
-    insert(workers)
-    .from_select(
-        ["id", "lease_until"],
-        select(_claimants.c.id, store_now() + _claimants.c.lease_ms).where(true()),
-    )
-    .on_conflict_do_update(index_elements=[workers.c.id], set_={"lease_until": _longer})
+    update(workers)
+    .where(workers.c.id == _claimants.c.id, IS_ALIVE)
+    .values(lease_until=case((workers.c.lease_until > _until, workers.c.lease_until), else_=_until))
+    .returning(workers.c.id)
 )
+"""The workers whose lease it extends: only those that are alive."""
 
 _DESCRIBED = ("service", "version", "slots", "running", "state")
 _BEAT = (
@@ -66,6 +85,7 @@ _BEAT = (
             "announced": workers.c.announced | _new.announced,
             "lease_until": _longer,
         },
+        where=~IS_GONE,
     )
     .returning(workers.c.id, workers.c.announced)
 )
@@ -82,7 +102,7 @@ _LAPSED = (
     .where(IS_HELD, workers.c.id.is_(None) | (workers.c.lease_until <= store_now()))
     .limit(bindparam("most", type_=Integer))
 )
-_END = update(workers).values(lease_until=store_now())
+_END = update(workers).where(IS_ALIVE).values(lease_until=store_now())
 
 
 def extended(worker_ids: Iterable[str], lease: timedelta) -> dict[str, str]:
@@ -103,7 +123,7 @@ def beat(connection: Connection, beats: Sequence[Beat], lease: timedelta) -> lis
             "running": beat.running,
             "state": beat.state,
             "announced": beat.worker_id in announcing,
-            "lease_ms": length_ms(lease),
+            "lease_ms": 0 if beat.state == "gone" else length_ms(lease),
         }
         for _, beat in sorted(latest.items())
     ]
@@ -117,7 +137,7 @@ def beat(connection: Connection, beats: Sequence[Beat], lease: timedelta) -> lis
 def _leases(beat: Beat, known: bool, held: Iterable[Record]) -> Leases:
     """What the record says the worker holds, split by what its beat knows of it."""
     listed = {(one.task_id, one.attempt): one.token for one in beat.held}
-    pending = set(beat.claims)
+    pending = set(beat.claims) if beat.state != "gone" else set()
     current: dict[TaskId, Record] = {}
     unclaimed: list[Record] = []
     for record in held:
@@ -126,6 +146,8 @@ def _leases(beat: Beat, known: bool, held: Iterable[Record]) -> Leases:
                 current[record.id] = record
         elif record.claim_id not in pending and record.claim_beat < beat.number:
             unclaimed.append(record)
+    if beat.state == "gone":
+        return Leases(beat.worker_id, known, unclaimed=tuple(unclaimed), left=tuple(current.values()))
     return Leases(beat.worker_id, known, current, tuple(unclaimed))
 
 

@@ -44,7 +44,7 @@ WORKERS = (
         case((workers.c.lease_until <= store_now(), "lost"), else_=workers.c.state),
         workers.c.heartbeat_at,
     )
-    .where(workers.c.heartbeat_at > store_now() - length_ms(_REMEMBERED))
+    .where(workers.c.heartbeat_at > store_now() - length_ms(_REMEMBERED), workers.c.state != "gone")
     .order_by(workers.c.id)
 )
 
@@ -77,7 +77,7 @@ def seqs(connection: Connection, task_ids: Sequence[TaskId]) -> dict[TaskId, int
 
 
 def read_workers(connection: Connection) -> list[WorkerInfo]:
-    """See `Store.workers`. One that has only claimed, and not yet beaten, is not described yet."""
+    """See `Store.workers`. One that has said farewell is not one any more."""
     return [
         WorkerInfo(
             id=worker_id,

@@ -55,7 +55,7 @@ class SqlStore:
             return [], Dispatch()
         return await self._runner.transact(partial(advancing.advance, commands=commands, rules=self._rules))
 
-    async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted], Dispatch]:
+    async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted | None], Dispatch]:
         if not claims:
             return [], Dispatch()
         return await self._runner.transact(partial(claiming.claim, claims=claims, lease=lease))

@@ -39,6 +39,7 @@ class Beats:
         self._due = asyncio.Event()
         self._announce = True
         self._announced: set[int] = set()
+        self._gone = False
         self._sent_at: dict[int, float] = {}
         self.number = 0
         """Of the last beat that was sent."""
@@ -59,6 +60,12 @@ class Beats:
             await self._beat()
             await self._due.wait()
             self._timers.cancel(timer)
+
+    async def farewell(self) -> None:
+        """Say, at the very end, that this worker is gone. Returns when the broker has it, or cannot be told."""
+        if self.number:
+            self._gone = True
+            await self._beat()
 
     def answered(self, answer: BeatAnswer) -> None:
         """What the ledger says of a beat, as far as it concerns the beats themselves."""
@@ -83,6 +90,8 @@ class Beats:
         self.number += 1
         announce, self._announce = self._announce, False
         beat = self._describe(self.number, announce)
+        if self._gone:
+            beat = beat.model_copy(update={"state": "gone"})
         self._remember(announce=announce)
         try:
             await self._broker.publish([_message(beat)])

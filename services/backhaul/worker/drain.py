@@ -1,4 +1,5 @@
-"""Leaving in good order: finish what can be finished, hand back what has stopped, wait until that is recorded."""
+"""Leaving in good order: finish what can be finished, hand back what has stopped, wait until that is recorded, and
+say farewell."""
 
 import logging
 from datetime import timedelta
@@ -10,20 +11,24 @@ _log = logging.getLogger("backhaul.worker")
 
 _FOR_ANSWERS = timedelta(seconds=3)
 _FOR_RECORDS = timedelta(seconds=5)
+_FOR_FAREWELL = timedelta(seconds=2)
 
 
 async def drain(shift: Shift, grace: timedelta) -> None:
     """Take nothing new, let attempts end within `grace`, then ask the others to stop and hand them back.
 
     What has not stopped by then (a thread, a handler that swallows its cancellation) is handed back all the same: the
-    process is expected to end right after.
+    process is expected to end right after. After its farewell nothing is granted to the worker any more, and what it
+    still holds by record goes on elsewhere.
     """
     await _take_nothing_new(shift)
     if not await shift.timers.within(grace, shift.attempts.idle()) and shift.attempts.running:
         await _stop_all(shift)
     shift.attempts.hand_back_all()
     if not await shift.timers.within(_FOR_RECORDS, shift.reporter.settled()):
-        _log.warning("not every outcome was recorded in time: other workers take over when the lease is over")
+        _log.warning("not every outcome was recorded in time: what has not been by now, other workers take over")
+    if not await shift.timers.within(_FOR_FAREWELL, shift.beats.farewell()):
+        _log.warning("the farewell was not heard in time: other workers take over when the lease is over")
 
 
 async def _take_nothing_new(shift: Shift) -> None:

@@ -22,6 +22,7 @@ from backhaul.gateway import Gateway, create_app
 from backhaul.settings import Settings
 from backhaul.testing.clock import ManualClock
 from backhaul.wiring.http import HttpServer
+from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Capacity, Claim
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.ids import TaskId, new_id
@@ -137,9 +138,12 @@ class Stage:
         """An attempt of the task, which must be the one that waits."""
         capacity = Capacity(kind=KIND.kind, version=KIND.version, count=1)
         claim = Claim(claim_id=new_id("clm"), worker_id=worker_id, queue=KIND.queue, limit=1, capacities=[capacity])
-        granted, dispatch = await self.store.claim([claim], LEASE)
+        beat = Beat(worker_id=worker_id, number=1, service="stage", version="1", slots=1, running=0)
+        await self.store.beat([beat], LEASE)
+        (granted,), dispatch = await self.store.claim([claim], LEASE)
         self.relay.hand_over(dispatch)
-        record = granted[0].snapshots[0].record
+        assert granted is not None
+        record = granted.snapshots[0].record
         assert record.id == task_id
         assert record.token is not None
         return Attempt(self, task_id, record.attempt, record.token)

@@ -5,10 +5,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from sqlalchemy import select
+
 from backhaul.core.clock import from_ms, system_ms
-from backhaul.core.ports.store import Granted, Store
+from backhaul.core.ports.store import Dispatch, Granted, Store
 from backhaul.core.record import Draft, Event, RawJson, Record, Snapshot
 from backhaul.core.transitions import Change, Refusal
+from backhaul.store import SqlStore
+from backhaul.store.functions import store_now
+from backhaul.store.schema import workers
 from backhaul_contracts.beats import Beat, Held
 from backhaul_contracts.claims import Capacity, Claim
 from backhaul_contracts.failures import Failure
@@ -19,7 +24,7 @@ from backhaul_contracts.tasks import Status
 
 LEASE = timedelta(seconds=20)
 NO_LEASE = timedelta(0)
-"""A lease that is over as soon as it is given."""
+"""A lease that is over as soon as it is given, and with it every other."""
 WORKER = "wrk_1"
 KIND = "test.echo"
 QUEUE = "test"
@@ -128,8 +133,17 @@ async def started(store: Store, count: int = 1, *, lease: timedelta = LEASE, **f
 
 
 async def granted(store: Store, claim: Claim, *, lease: timedelta = LEASE) -> Granted:
-    (answer,), _ = await store.claim([claim], lease)
+    (answer,), _ = await claimed(store, [claim], lease)
+    if lease == NO_LEASE:
+        await store.end_leases()
     return answer
+
+
+async def claimed(store: Store, claims: Sequence[Claim], lease: timedelta = LEASE) -> tuple[list[Granted], Dispatch]:
+    """The answers to claims of workers that are alive."""
+    await store.beat([beat(worker=worker) for worker in {claim.worker_id for claim in claims}], LEASE)
+    answers, dispatch = await store.claim(claims, lease)
+    return [answer for answer in answers if answer is not None], dispatch
 
 
 def records(answer: Granted) -> list[Record]:
@@ -138,6 +152,12 @@ def records(answer: Granted) -> list[Record]:
 
 def ids(found: Sequence[Record | Snapshot]) -> list[TaskId]:
     return [one.id if isinstance(one, Record) else one.record.id for one in found]
+
+
+async def lease_left(store: SqlStore, worker: str = WORKER) -> timedelta:
+    """For how long the lease of a worker still runs, by the store's clock."""
+    left = select(workers.c.lease_until - store_now()).where(workers.c.id == worker)
+    return timedelta(milliseconds=await store._runner.read(lambda connection: connection.execute(left).scalar_one()))
 
 
 async def advanced(store: Store, command: Any) -> Record:

@@ -14,13 +14,13 @@ from backhaul_contracts.reports import CheckpointReport
 from backhaul_contracts.tasks import Status
 from tests.conformance.store.given import (
     FUTURE,
-    LEASE,
     NO_LEASE,
     PAST,
     WORKER,
     accepted,
     advanced,
     claim,
+    claimed,
     current,
     draft,
     failed,
@@ -40,7 +40,7 @@ async def test_a_claim_starts_an_attempt(store: SqlStore) -> None:
     await store.accept([wanted])
     asked = claim(beat=7)
 
-    (answer,), dispatch = await store.claim([asked], LEASE)
+    (answer,), dispatch = await claimed(store, [asked])
 
     (snapshot,) = answer.snapshots
     record = snapshot.record
@@ -102,7 +102,7 @@ async def test_a_queue_gives_only_its_own_tasks(store: SqlStore) -> None:
 async def test_claims_are_served_in_the_order_of_their_arrival(store: SqlStore) -> None:
     tasks = await accepted(store, *(draft() for _ in range(5)))
 
-    answers, _ = await store.claim([claim(2), claim(2, worker="wrk_2"), claim(2, worker="wrk_3")], LEASE)
+    answers, _ = await claimed(store, [claim(2), claim(2, worker="wrk_2"), claim(2, worker="wrk_3")])
 
     assert [ids(answer.snapshots) for answer in answers] == [
         [tasks[0].id, tasks[1].id],
@@ -114,7 +114,7 @@ async def test_claims_are_served_in_the_order_of_their_arrival(store: SqlStore) 
 async def test_what_one_claim_cannot_take_is_left_to_the_next(store: SqlStore) -> None:
     first, second = await accepted(store, draft(kind="test.a", priority=9), draft(kind="test.b"))
 
-    answers, _ = await store.claim([claim(2, kinds=["test.b"]), claim(2, kinds=["test.a"], worker="wrk_2")], LEASE)
+    answers, _ = await claimed(store, [claim(2, kinds=["test.b"]), claim(2, kinds=["test.a"], worker="wrk_2")])
 
     assert [ids(answer.snapshots) for answer in answers] == [[second.id], [first.id]]
 
@@ -123,7 +123,7 @@ async def test_a_grant_is_no_larger_than_a_message_and_what_is_left_gets_new_tok
     first, second, huge = await accepted(store, *(draft(input=f'"{"x" * mib * 2**20}"') for mib in (1, 2, 5)))
     asked = claim(3)
 
-    (answer,), dispatch = await store.claim([asked], LEASE)
+    (answer,), dispatch = await claimed(store, [asked])
 
     assert ids(records(answer)) == ids([first, second])
     assert [token.task_id for token in dispatch.tokens] == [huge.id]
@@ -182,7 +182,7 @@ async def test_pausing_one_queue_leaves_the_others(store: SqlStore) -> None:
     (record,) = await accepted(store, draft(queue="other"))
     await store.set_paused("test", True)
 
-    answers, _ = await store.claim([claim(), claim(queue="other")], LEASE)
+    answers, _ = await claimed(store, [claim(), claim(queue="other")])
 
     assert [answer.verdict for answer in answers] == [Verdict.PAUSED, Verdict.GRANTED]
     assert ids(answers[1].snapshots) == [record.id]
@@ -243,7 +243,7 @@ async def test_a_claim_that_is_read_twice_at_once_is_served_once(store: SqlStore
     await accepted(store, draft(), draft())
     asked = claim()
 
-    answers, dispatch = await store.claim([asked, asked.model_copy(update={"repeat": True})], LEASE)
+    answers, dispatch = await claimed(store, [asked, asked.model_copy(update={"repeat": True})])
 
     assert answers[0] == answers[1]
     assert len(answers[0].snapshots) == 1
@@ -283,7 +283,7 @@ async def test_a_claim_gives_its_worker_a_lease(store: SqlStore) -> None:
 async def test_a_claim_never_shortens_a_lease(store: SqlStore) -> None:
     await started(store)
 
-    await granted(store, claim(), lease=NO_LEASE)
+    await store.claim([claim()], NO_LEASE)
 
     assert await store.lapsed(10) == []
 
@@ -293,7 +293,7 @@ async def test_many_claimers_at_once_never_share_a_task(store: SqlStore, other: 
     tasks = await accepted(store, *(draft(priority=n % 3) for n in range(60)))
     claims = [claim(3, worker=f"wrk_{n}") for n in range(20)]
 
-    answers = await asyncio.gather(*((store, other)[n % 2].claim([one], LEASE) for n, one in enumerate(claims)))
+    answers = await asyncio.gather(*(claimed((store, other)[n % 2], [one]) for n, one in enumerate(claims)))
 
     found = [record for (answer,), _ in answers for record in records(answer)]
     assert [answer.verdict for (answer,), _ in answers] == [Verdict.GRANTED] * 20
@@ -305,7 +305,7 @@ async def test_a_cancel_and_a_claim_at_once_leave_one_truth(store: SqlStore, oth
     tasks = await accepted(store, *(draft() for _ in range(30)))
 
     (answers, _), (verdicts, _) = await asyncio.gather(
-        store.claim([claim(30)], LEASE), other.advance([Cancel(record.id) for record in tasks])
+        claimed(store, [claim(30)]), other.advance([Cancel(record.id) for record in tasks])
     )
 
     taken = {record.id for answer in answers for record in records(answer)}
@@ -320,7 +320,7 @@ async def test_the_answers_stand_in_the_order_of_the_claims(store: SqlStore) -> 
     await accepted(store, draft())
     claims = [claim(claim_id=new_id("clm"), queue=queue) for queue in ("z", "test", "a")]
 
-    answers, _ = await store.claim(claims, LEASE)
+    answers, _ = await claimed(store, claims)
 
     assert [answer.claim_id for answer in answers] == [one.claim_id for one in claims]
     assert [len(answer.snapshots) for answer in answers] == [0, 1, 0]

@@ -1,13 +1,14 @@
 """Leases: what a worker holds lasts as long as its signs of life, and what got lost on the way is found."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
-from backhaul.core.commands import Cancel, Lose
+from backhaul.core.commands import Cancel, Lose, TakeBack
+from backhaul.core.ports.store import Dispatch
 from backhaul.core.transitions import Change
 from backhaul.store import SqlStore
+from backhaul_contracts.claims import Verdict
 from backhaul_contracts.reports import OutputReport
 from backhaul_contracts.tasks import Status
 from tests.conformance.store.given import (
@@ -22,6 +23,8 @@ from tests.conformance.store.given import (
     current,
     draft,
     granted,
+    ids,
+    lease_left,
     of,
     records,
     refused,
@@ -195,14 +198,6 @@ async def test_a_worker_is_known_once_it_has_announced(store: SqlStore) -> None:
     assert [leases.known for leases in (unknown, announcing, later)] == [False, True, True]
 
 
-async def test_a_worker_that_has_only_claimed_is_not_known(store: SqlStore) -> None:
-    await started(store)
-
-    (leases,) = await store.beat([beat()], LEASE)
-
-    assert not leases.known
-
-
 async def test_two_beats_of_one_worker_are_answered_both(store: SqlStore) -> None:
     """A backlog may hold several, and the older may come last."""
     (record,) = await started(store)
@@ -239,7 +234,7 @@ async def test_workers_are_listed_as_their_last_beat_described_them(store: SqlSt
 
 
 async def test_a_worker_that_has_never_beaten_is_not_listed(store: SqlStore) -> None:
-    await started(store)
+    await store.claim([claim()], LEASE)
 
     assert await store.workers() == []
 
@@ -255,12 +250,108 @@ async def test_a_beat_lists_however_much_its_worker_holds(store: SqlStore, count
     assert {record.number for record in leases.current.values()} == {1}
 
 
-async def test_a_claim_renews_the_lease_of_what_was_held_before(store: SqlStore) -> None:
-    await started(store, lease=NO_LEASE)
+async def test_a_claim_of_a_worker_that_is_alive_extends_the_lease_of_all_it_holds(store: SqlStore) -> None:
+    await store.beat([beat()], LEASE)
 
-    await granted(store, claim(), lease=timedelta(seconds=20))
+    await store.claim([claim()], 10 * LEASE)
+    after_a_long_one = await lease_left(store)
+    await store.claim([claim()], LEASE)
+    after_a_shorter_one = await lease_left(store)
 
-    assert await store.lapsed(10) == []
+    assert 9 * LEASE < after_a_shorter_one <= after_a_long_one <= 10 * LEASE
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+async def test_a_claim_neither_renews_a_lease_that_is_over_nor_gets_anything(store: SqlStore, repeat: bool) -> None:
+    """Its worker may be dead; if it is not, it repeats the claim after its next beat."""
+    held = await started(store, lease=NO_LEASE)
+    await store.accept([draft()])
+    asked = claim(repeat=repeat, claim_id=held[0].claim_id)
+
+    silent = await store.claim([asked], LEASE)
+    lapsed = await store.lapsed(10)
+    await store.beat([beat(*held, claims=[asked.claim_id])], LEASE)
+    (answer,), _ = await store.claim([claim()], LEASE)
+
+    assert silent == ([None], Dispatch())
+    assert lapsed == [Lose(held[0].id, 1)]
+    assert answer is not None
+    assert answer.verdict is Verdict.GRANTED
+
+
+async def test_a_claim_of_a_worker_that_has_never_beaten_gets_no_answer(store: SqlStore) -> None:
+    (record,) = await accepted(store, draft())
+
+    answers, _ = await store.claim([claim(worker="wrk_unheard"), claim(worker="wrk_unheard", queue="other")], LEASE)
+
+    assert answers == [None, None]
+    assert (await current(store, record.id)).record.attempt == 0
+
+
+async def test_others_are_granted_what_a_dead_worker_has_asked_for(store: SqlStore) -> None:
+    await started(store, worker="wrk_dead", lease=NO_LEASE)
+    await store.accept([draft()])
+    await store.beat([beat()], LEASE)
+
+    answers, _ = await store.claim([claim(worker="wrk_dead"), claim()], LEASE)
+
+    assert answers[0] is None
+    assert answers[1] is not None
+    assert len(answers[1].snapshots) == 1
+
+
+async def test_nothing_is_granted_after_a_farewell(store: SqlStore) -> None:
+    (held,) = await started(store)
+    await store.accept([draft()])
+
+    await store.beat([beat(number=9, state="gone")], LEASE)
+    late = [beat(number=8), beat(number=10, announcement=announcement())]
+    (older, newer) = await store.beat(late, LEASE)
+    answers, _ = await store.claim([claim(), claim(repeat=True, claim_id=held.claim_id)], LEASE)
+
+    assert answers == [None, None]
+    assert (older.known, newer.known) == (False, False)
+    assert await store.workers() == []
+
+
+async def test_a_farewell_tells_what_its_worker_never_heard_of_and_what_it_leaves_unfinished(store: SqlStore) -> None:
+    await store.accept([draft(), draft()])
+    (unheard,) = records(await granted(store, claim(beat=3)))
+    (unfinished,) = records(await granted(store, claim(beat=3)))
+
+    (leases,) = await store.beat([beat(unfinished, number=4, state="gone")], LEASE)
+    (again,) = await store.beat([beat(unfinished, number=4, state="gone")], LEASE)
+
+    assert (leases.unclaimed, leases.left, leases.current) == ((unheard,), (unfinished,), {})
+    assert again == leases
+
+
+async def test_what_a_worker_leaves_behind_is_taken_back_at_once_and_is_no_failure(store: SqlStore) -> None:
+    (record,) = await started(store)
+    await store.beat([beat(record, number=2, state="gone")], LEASE)
+
+    lapsed = await store.lapsed(10)
+    after = await advanced(store, Lose(record.id, 1))
+
+    assert lapsed == [Lose(record.id, 1)]
+    assert (after.status, after.failures, after.losses) == (Status.QUEUED, 0, 0)
+
+
+async def test_a_claim_and_a_farewell_at_once_agree(store: SqlStore, other: SqlStore) -> None:
+    """Either the claim is not answered, or the farewell names what was granted on it."""
+    for number in range(1, 21):
+        worker = f"wrk_{number}"
+        (record,) = await accepted(store, draft())
+        await store.beat([beat(worker=worker)], LEASE)
+
+        ((answer,), _), (leases,) = await asyncio.gather(
+            store.claim([claim(worker=worker, beat=1)], LEASE),
+            other.beat([beat(worker=worker, number=2, state="gone")], LEASE),
+        )
+
+        granted_ids = [] if answer is None else ids(answer.snapshots)
+        assert ids(leases.unclaimed) == granted_ids
+        await store.advance([Cancel(record.id), TakeBack(record.id, 1)])
 
 
 async def test_many_workers_beat_at_once(store: SqlStore, other: SqlStore) -> None:

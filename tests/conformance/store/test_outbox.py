@@ -10,10 +10,10 @@ from backhaul.store import SqlStore
 from backhaul_contracts.reports import OutputReport, ProgressReport
 from backhaul_contracts.tasks import Progress
 from tests.conformance.store.given import (
-    LEASE,
     accepted,
     advanced,
     claim,
+    claimed,
     current,
     draft,
     failed,
@@ -37,9 +37,9 @@ async def test_what_is_owed_reads_as_it_was_dispatched(store: SqlStore) -> None:
     _, accepted_ = await store.accept([draft(), draft(key="k")])
     await store.settle([str(accepted_.outbox_id)])
 
-    _, claimed = await store.claim([claim(2)], LEASE)
+    _, started = await claimed(store, [claim(2)])
 
-    assert await store.owed(NOW, 10) == [claimed]
+    assert await store.owed(NOW, 10) == [started]
 
 
 async def test_what_is_owed_tells_of_the_task_as_it_is_now(store: SqlStore) -> None:

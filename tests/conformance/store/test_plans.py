@@ -22,7 +22,18 @@ from backhaul.store.postgresql import SESSION
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.tasks import Status
 from tests.conformance.store.conftest import Place
-from tests.conformance.store.given import LEASE, PAST, accepted, beat, claim, draft, granted, records, succeeded
+from tests.conformance.store.given import (
+    LEASE,
+    PAST,
+    accepted,
+    beat,
+    claim,
+    claimed,
+    draft,
+    granted,
+    records,
+    succeeded,
+)
 
 Statement = tuple[str, tuple[Any, ...]]
 Request = Callable[[SqlStore], Awaitable[object]]
@@ -52,8 +63,8 @@ REQUESTS: dict[str, Request] = {
     "list by more": finds(metadata={"colour": "c17", "size": "s7"}, statuses=(Status.QUEUED,), kind="test.k7"),
     "list by creation": finds(created_after=PAST, created_before=PAST + timedelta(days=1)),
     "accept": lambda store: store.accept([draft(), draft(key="key-17"), draft(key="new")]),
-    "claim": lambda store: store.claim([claim(5, queue="q3", kinds=["test.k3"])], LEASE),
-    "claim again": lambda store: store.claim([claim(queue="q3", repeat=True)], LEASE),
+    "claim": lambda store: claimed(store, [claim(5, queue="q3", kinds=["test.k3"])]),
+    "claim again": lambda store: claimed(store, [claim(queue="q3", repeat=True)]),
     "cancel": lambda store: store.advance([Cancel(TASK)]),
     "beat": lambda store: store.beat([beat()], LEASE),
     "delete": lambda store: store.forget("default", TASK),

@@ -10,9 +10,10 @@ from backhaul.core.clock import Clock
 from backhaul.core.commands import Command
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Message
-from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, TaskQuery
+from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, Leases, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Lease, Refusal, Rules
+from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
 from backhaul_contracts.kinds import KindSpec
@@ -90,6 +91,9 @@ class FakeStore:
                 self._apply(result, task.input, happenings)
             results.append(result)
         return results, Dispatch("out", (), tuple(happenings))
+
+    async def beat(self, beats: Sequence[Beat], lease: timedelta) -> list[Leases]:
+        return [Leases(beat.worker_id, known=True) for beat in beats]
 
     async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted], Dispatch]:
         happenings: list[Happening] = []

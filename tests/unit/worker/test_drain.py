@@ -33,7 +33,7 @@ async def test_what_ends_within_the_grace_is_finished() -> None:
         await stage.ended()
 
     assert state == "draining"
-    assert stage.ledger.beats[-1].state == "draining"
+    assert [beat.state for beat in stage.ledger.beats[-2:]] == ["draining", "gone"]
     assert stage.ledger.said(grant) == ["succeeded"]
 
 
@@ -101,6 +101,59 @@ async def test_what_is_granted_to_a_draining_worker_is_handed_back_unrun() -> No
 
     assert stage.ledger.said(grant) == ["handed_back"]
     assert calls == []
+
+
+async def test_a_worker_says_farewell_when_all_is_recorded() -> None:
+    service = Service("test")
+
+    @service.handler("test.it")
+    async def handle(nothing: None) -> None:
+        return None
+
+    async with play(service) as stage:
+        await stage.ledger.outcome(await stage.ledger.offer("test.it"))
+        stage.stop.set()
+        await stage.ended()
+
+    farewell = stage.ledger.beats[-1]
+    assert (farewell.state, farewell.held, farewell.claims) == ("gone", [], [])
+    assert [beat.number for beat in stage.ledger.beats] == list(range(1, farewell.number + 1))
+
+
+async def test_its_farewell_lists_what_is_not_recorded() -> None:
+    service = Service("test")
+
+    @service.handler("test.it")
+    async def handle(nothing: None) -> None:
+        return None
+
+    async with play(service) as stage:
+        stage.ledger.silent_on_reports = True
+        grant = await stage.ledger.offer("test.it")
+        await until(lambda: stage.ledger.heard)
+        stage.stop.set()
+        await stage.clock.advance(8)
+        await stage.ended()
+
+    assert stage.ledger.beats[-1].state == "gone"
+    assert [held.task_id for held in stage.ledger.beats[-1].held] == [grant.task_id]
+
+
+async def test_nothing_is_said_after_the_farewell() -> None:
+    service = Service("test")
+
+    @service.handler("test.it")
+    async def handle(nothing: None) -> None:
+        return None
+
+    async with play(service) as stage:
+        stage.stop.set()
+        await stage.ended()
+        said = len(stage.ledger.beats)
+        await stage.clock.advance(60)
+
+    assert [beat.state for beat in stage.ledger.beats].count("gone") == 1
+    assert len(stage.ledger.beats) == said
 
 
 async def test_the_platform_can_ask_for_it() -> None:

@@ -76,12 +76,14 @@ class Leases:
 
     `known` is false if the worker must announce its kinds (again). `unclaimed` are attempts granted to it that its
     beat proves lost: neither held nor under a pending claim, and granted to a claim older than the beat.
+    `left` are those that its farewell lists: reports on them may still be on their way.
     """
 
     worker_id: str
     known: bool
     current: Mapping[TaskId, Record] = field(default_factory=dict)
     unclaimed: tuple[Record, ...] = ()
+    left: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +127,22 @@ class Store(Protocol):
         """Apply commands in their order through the state machine, rows locked in id order.
 
         A command on a task that does not exist is a `Refusal` without a record. `Lose` is refused unless the lease of
-        the task's worker has really run out, by the database's clock."""
+        the task's worker has really run out, by the database's clock; of a worker that has said farewell it takes the
+        attempt back, which is no failure."""
         ...
 
-    async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted], Dispatch]:
+    async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted | None], Dispatch]:
         """Grant each claim up to `limit` of the best claimable tasks of its queue, within its capacities.
 
         A claim marked `repeat` gets what it was granted before, if that is still its own. The claiming worker's lease
-        reaches at least `lease` from now."""
+        reaches at least `lease` from now. None, for no answer, goes to a worker whose lease is over, that has said
+        farewell, or that has never beaten: it may be dead, and if it is not, it asks again after its next beat."""
         ...
 
     async def beat(self, beats: Sequence[Beat], lease: timedelta) -> list[Leases]:
-        """Note each worker's sign of life: its lease, and so that of all it holds, lasts for `lease` from now."""
+        """Note each worker's sign of life: its lease, and so that of all it holds, lasts for `lease` from now.
+
+        A farewell ends it for good: whatever comes of that worker afterwards changes nothing."""
         ...
 
     async def snapshot(self, tenant: str, task_id: TaskId) -> Snapshot | None:
