@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from backhaul_contracts.kinds import Announcement
-from backhaul_contracts.wire import Wire
+from backhaul_contracts.wire import Duration, Wire
 
 
 class Held(Wire):
@@ -45,11 +45,15 @@ class StopReason(StrEnum):
 
 
 class Stop(Wire):
-    """An attempt the worker should stop. A hint on `backhaul.control`, repeated by every answer to a beat."""
+    """An attempt the worker should stop. A hint on `backhaul.control`, repeated by every answer to a beat.
+
+    `grace`: how long it may take, if that is not what its kind says.
+    """
 
     task_id: str
     attempt: int
     reason: StopReason
+    grace: Duration | None = None
 
 
 class BeatAnswer(Wire):

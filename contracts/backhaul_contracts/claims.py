@@ -33,7 +33,10 @@ class Claim(Wire):
 
 
 class Grant(Wire):
-    """One attempt, leased to the worker: all that its handler needs. `token` fences every report of the attempt."""
+    """One attempt, leased to the worker: all that its handler needs. `token` fences every report of the attempt.
+
+    `cancelled`: a cancel came before this answer. Do not start it, and report that it has stopped.
+    """
 
     task_id: str
     kind: str
@@ -49,6 +52,7 @@ class Grant(Wire):
     started_at: Moment
     parent_id: str | None = None
     traceparent: str | None = None
+    cancelled: bool = False
 
 
 class Verdict(StrEnum):

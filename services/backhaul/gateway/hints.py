@@ -26,9 +26,11 @@ class Hints:
         self._broker = broker
         self._asked: Inbox[tuple[str, Stop]] = Inbox(_BATCH)
 
-    def stop(self, worker_id: str, task_id: str, attempt: int) -> None:
-        """Ask a worker to stop an attempt that was cancelled. Returns at once."""
-        self._asked.put((worker_id, Stop(task_id=task_id, attempt=attempt, reason=StopReason.CANCELLED)))
+    def stop(self, worker_id: str, task_id: str, attempt: int, grace: timedelta | None) -> None:
+        """Ask a worker to stop an attempt that was cancelled, within `grace` (None: that of its kind). Returns at
+        once."""
+        stop = Stop(task_id=task_id, attempt=attempt, reason=StopReason.CANCELLED, grace=grace)
+        self._asked.put((worker_id, stop))
 
     async def run(self) -> None:
         """Publish hints, until cancelled."""

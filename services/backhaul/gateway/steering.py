@@ -1,5 +1,7 @@
 """Steering a task: cancel and retry."""
 
+from datetime import timedelta
+
 from starlette.types import ASGIApp
 
 from backhaul.core.commands import Cancel, Rerun
@@ -39,7 +41,7 @@ class Steering:
             snapshot = await self._task(request)
         else:
             snapshot = Snapshot(outcome.record, snapshot.input, snapshot.result)
-        self._hint(snapshot.record)
+        self._hint(snapshot.record, wanted.grace)
         return self._answer(snapshot)
 
     async def retry(self, request: Request) -> ASGIApp:
@@ -54,9 +56,9 @@ class Steering:
     async def _task(self, request: Request) -> Snapshot:
         return await self._gateway.lookup.task(tenant_of(request), request.path("task_id"))
 
-    def _hint(self, record: Record) -> None:
+    def _hint(self, record: Record, grace: timedelta | None) -> None:
         if record.status is Status.CANCELLING and record.worker_id is not None:
-            self._gateway.hints.stop(record.worker_id, record.id, record.attempt)
+            self._gateway.hints.stop(record.worker_id, record.id, record.attempt, grace)
 
     def _answer(self, snapshot: Snapshot) -> Reply:
         record = snapshot.record

@@ -14,6 +14,7 @@ from backhaul.ledger.desk import Letter
 from backhaul_contracts import codec
 from backhaul_contracts.claims import Claim, ClaimAnswer, Grant
 from backhaul_contracts.messages import ClaimAnswered, Claimed
+from backhaul_contracts.tasks import Status
 
 _log = logging.getLogger("backhaul.ledger")
 
@@ -77,5 +78,6 @@ def _grant(snapshot: Snapshot) -> Grant:
         "started_at": record.started_at,
         "parent_id": record.parent_id,
         "traceparent": record.traceparent,
+        "cancelled": record.status is Status.CANCELLING,
     }
     return Grant.model_construct(**values)

@@ -30,6 +30,7 @@ class Attempt:
     __slots__ = (
         "cause",
         "claimed_at",
+        "ends_by",
         "grant",
         "handler",
         "interruptible",
@@ -52,6 +53,8 @@ class Attempt:
         self.claimed_at = claimed_at
         self.started_at = now
         self.cause: StopCause | None = None
+        self.ends_by: float | None = None
+        """Until when it may take to stop, on the timeline of the worker's timers; None while nobody has asked."""
         self.noticed = False
         """Whether its handler has seen that it should stop."""
         self.interruptible: asyncio.Task[Any] | None = None

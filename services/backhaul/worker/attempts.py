@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from backhaul.worker import bodies, outcomes
 from backhaul.worker.attempt import Attempt, StopCause
+from backhaul.worker.early_stops import EarlyStops
 from backhaul.worker.execution import Execution
 from backhaul.worker.reporter import Reporter
 from backhaul.worker.slots import Slots
@@ -42,6 +43,7 @@ class Attempts:
         self._runs = runs
         self._on_free = on_free
         self._held: dict[tuple[str, int], Attempt] = {}
+        self._early = EarlyStops()
         self.running: dict[Attempt, None] = {}
         """In the order of their start."""
         self._idle = asyncio.Event()
@@ -52,17 +54,24 @@ class Attempts:
     def held_count(self) -> int:
         return len(self._held)
 
+    @property
+    def stopping_count(self) -> int:
+        """How many have been asked to stop and still run."""
+        return sum(attempt.cause is not None for attempt in self.running)
+
     def held(self) -> list[Held]:
         """What the worker answers for, as a beat says it."""
         grants = [attempt.grant for attempt in self._held.values()]
         return [Held(task_id=grant.task_id, attempt=grant.attempt, token=grant.token) for grant in grants]
 
     def start(self, grant: Grant, token: Token | None, claimed_at: float) -> None:
-        """Run what was granted; hand it back if this worker is leaving or does not know the kind."""
+        """Run what was granted. Not if it was cancelled meanwhile; and hand it back if this worker is leaving or does
+        not know the kind."""
         reports = self._reporter.open(grant.task_id, grant.attempt, grant.token)
         kind = self._slots.kinds.get(grant.kind)
-        if kind is None or self.draining:
-            reports.close(bodies.HANDED_BACK)
+        stopped = self._early.take(reports.key) or grant.cancelled
+        if kind is None or self.draining or stopped:
+            reports.close(bodies.STOPPED if stopped else bodies.HANDED_BACK)
             if token is not None:
                 token.stream.settle(token)
             return
@@ -74,15 +83,17 @@ class Attempts:
         attempt.timer = self._timers.after(grant.timeout, lambda: self._time_out(attempt))
         attempt.run = self._runs.create_task(self._run(attempt))
 
-    def stop(self, task_id: str, number: int, cause: StopCause) -> None:
-        """Ask an attempt to stop, if it is one of ours."""
+    def stop(self, task_id: str, number: int, cause: StopCause, grace: timedelta | None = None) -> None:
+        """Ask an attempt to stop within `grace` (None: that of its kind). If it is not one of ours, it may become one:
+        its grant may still be on the way."""
         attempt = self._held.get((task_id, number))
         if attempt is None:
+            self._early.add((task_id, number))
             return
         if cause is StopCause.REPLACED:
             self._reporter.forget(attempt.reports)
             del self._held[attempt.key]
-        self._ask(attempt, cause)
+        self._ask(attempt, cause, grace)
 
     def over(self, key: tuple[str, int], ruling: Ruling) -> None:
         """The reporter has no more to do for an attempt, or its outcome is settled without its handler."""
@@ -144,15 +155,20 @@ class Attempts:
             self._idle.set()
         self._on_free()
 
-    def _ask(self, attempt: Attempt, cause: StopCause) -> None:
-        if attempt.stop(cause) and attempt in self.running:
-            self._watch(attempt, attempt.handler.grace)
+    def _ask(self, attempt: Attempt, cause: StopCause, grace: timedelta | None = None) -> None:
+        first = attempt.stop(cause)
+        if attempt in self.running and (first or grace is not None):
+            self._watch(attempt, attempt.handler.grace if grace is None else grace)
 
     def _watch(self, attempt: Attempt, grace: timedelta) -> None:
-        """Look again after the grace."""
+        """Look again after the grace; if another was given before, after the shorter one."""
+        ends_by = self._timers.now() + grace.total_seconds()
+        if attempt.ends_by is not None and attempt.ends_by <= ends_by:
+            return
+        attempt.ends_by = ends_by
         if attempt.timer is not None:
             self._timers.cancel(attempt.timer)
-        attempt.timer = self._timers.after(grace, lambda: self._overrun(attempt))
+        attempt.timer = self._timers.at(ends_by, lambda: self._overrun(attempt))
 
     def _time_out(self, attempt: Attempt) -> None:
         if attempt.in_thread:

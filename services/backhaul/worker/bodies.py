@@ -14,9 +14,10 @@ def succeeded(result: bytes) -> bytes:
     return b'"report":"succeeded","result":' + result
 
 
-def failed(failure: Failure, retry_after: float | None = None) -> bytes:
+def failed(failure: Failure, retry_after: float | None = None, *, still_running: bool = False) -> bytes:
     after = b"" if retry_after is None else b',"retry_after":%b' % codec.dumps(retry_after)
-    return b'"report":"failed","failure":' + failure.model_dump_json().encode() + after
+    running = b',"still_running":true' if still_running else b""
+    return b'"report":"failed","failure":' + failure.model_dump_json().encode() + after + running
 
 
 def progress(progress: bytes) -> bytes:

@@ -16,6 +16,9 @@ from backhaul.worker.submissions import Submissions
 from backhaul.worker.thread_context import ThreadContext
 from backhaul.worker.threads import Threads
 
+_OF_THE_LOOP = (KeyboardInterrupt, GeneratorExit)
+"""What comes to a coroutine from outside, and is not for it to keep."""
+
 
 @dataclass(frozen=True, slots=True)
 class Duty:
@@ -52,6 +55,8 @@ class Execution:
             value = duty.signature.input.read(attempt.grant.input)
         except InputMisfit as misfit:
             outcome = outcomes.of_misfit(attempt, str(misfit))
+        except Exception as error:  # noqa: BLE001 - a validator of the service's own may raise anything
+            outcome = outcomes.of_error(attempt, error)
         else:
             outcome = await self._outcome(duty, attempt, value)
         if outcome is not None:
@@ -64,7 +69,9 @@ class Execution:
             if attempt.cause is None and _torn_down():
                 raise
             return outcomes.of_stop(attempt, error)
-        except (Exception, BaseExceptionGroup, SystemExit) as error:  # noqa: BLE001 - all ends here
+        except BaseException as error:
+            if isinstance(error, _OF_THE_LOOP) and not attempt.in_thread:
+                raise
             return outcomes.of_error(attempt, error)
         return outcomes.of_result(attempt, value, duty.signature.result, self._max_result)
 

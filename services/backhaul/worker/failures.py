@@ -47,14 +47,14 @@ def judge(error: BaseException, policy: RetryPolicy, trace_id: str) -> Verdict:
     )
 
 
-def timed_out(timeout: timedelta, *, still_running: bool) -> Failure:
-    """An attempt ran for longer than it may."""
+def timed_out(timeout: timedelta, policy: RetryPolicy, *, still_running: bool) -> Failure:
+    """An attempt ran for longer than it may. To the policy that is a `TimeoutError`."""
     rest = ", and its handler has still not stopped" if still_running else ""
     return Failure(
         code=FailureCode.TIMED_OUT,
         title="The attempt timed out",
         detail=f"It ran for longer than {timeout.total_seconds():g} s{rest}.",
-        retryable=True,
+        retryable=not policy.forbids(TimeoutError()),
     )
 
 

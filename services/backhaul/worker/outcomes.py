@@ -20,6 +20,8 @@ def of_result(attempt: Attempt, value: object, shape: Shape, limit: int) -> byte
     except Unwritable as error:
         _log.warning("%s: %s", attempt, error)
         return bodies.failed(failures.unwritable_result(attempt.grant.kind, str(error)))
+    except Exception as error:  # noqa: BLE001 - code of the service's types, which may raise anything
+        return _failed(attempt, error)
 
 
 def of_stop(attempt: Attempt, error: BaseException) -> bytes | None:
@@ -48,7 +50,8 @@ def of_misfit(attempt: Attempt, detail: str) -> bytes | None:
 
 def of_overrun(attempt: Attempt) -> bytes:
     """The time is over and so is the grace, and the handler is still running."""
-    return bodies.failed(failures.timed_out(attempt.grant.timeout, still_running=True))
+    failure = failures.timed_out(attempt.grant.timeout, attempt.handler.retry, still_running=True)
+    return bodies.failed(failure, still_running=True)
 
 
 _A_RESULT = b"a result"
@@ -58,12 +61,14 @@ def _of_interrupted_result(attempt: Attempt) -> bytes | None:
     """What a result means that came after the attempt was asked to stop.
 
     The result of a thread after a cancel may be half a result: nobody wants it any more. A worker that is leaving
-    would like to have it; but a thread that has seen the request may have returned because of it.
+    would like to have it; but a thread that has seen the request may have returned because of it. After a time-out
+    it comes too late, however little.
     """
     if attempt.cause is StopCause.CANCELLED and not attempt.in_thread:
         return _A_RESULT
     if attempt.cause is StopCause.LEAVING and not (attempt.in_thread and attempt.noticed):
         return _A_RESULT
+    _log.warning("%s has ended with a result, but it was asked to stop (%s): it is dropped", attempt, attempt.cause)
     return _stopped(attempt)
 
 
@@ -81,7 +86,7 @@ def _failed(attempt: Attempt, error: BaseException) -> bytes:
 def _stopped(attempt: Attempt) -> bytes | None:
     """What was asked for has happened."""
     if attempt.cause is StopCause.TIMED_OUT:
-        return bodies.failed(failures.timed_out(attempt.grant.timeout, still_running=False))
+        return bodies.failed(failures.timed_out(attempt.grant.timeout, attempt.handler.retry, still_running=False))
     if attempt.cause is StopCause.CANCELLED:
         return bodies.STOPPED
     return bodies.HANDED_BACK if attempt.cause is StopCause.LEAVING else None

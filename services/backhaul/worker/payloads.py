@@ -1,6 +1,6 @@
 """Payloads of a kind: from JSON to the types of its handler and back, and their JSON Schemas."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -47,7 +47,12 @@ class Shape:
         """`value` as JSON; not-a-number and infinities become null, as in JavaScript. Raises `Unwritable`."""
         try:
             return self._adapter.dump_json(value, warnings="error")
-        except ValueError:
+        except ValueError as error:
+            if _holds_iterator(value):
+                raise Unwritable(
+                    f"its result cannot be written as JSON ({_first_line(error)}), nor tried again, "
+                    "since it holds an iterator: return a list"
+                ) from error
             return self._write_coerced(value)
 
     def _write_coerced(self, value: Any) -> bytes:
@@ -81,6 +86,20 @@ def within(what: str, text: bytes, limit: int) -> bytes:
     if fault := codec.unreadable(text):
         raise Unwritable(f"{what} {fault}")
     return text
+
+
+def _holds_iterator(value: Any) -> bool:
+    """Whether there is something in `value` that could be read only once, and has been."""
+    seen: dict[int, Any] = {}
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, Iterator):
+            return True
+        if id(one) not in seen and isinstance(one, Mapping | list | tuple):
+            seen[id(one)] = one
+            left.extend(one.values() if isinstance(one, Mapping) else one)
+    return False
 
 
 def _faults(root: str, error: ValidationError) -> str:

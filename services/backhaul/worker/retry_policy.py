@@ -16,7 +16,8 @@ class RetryPolicy:
     """How often, how soon, and never for which exceptions.
 
     The wait before the next attempt is drawn evenly from 0 to `min(cap, base * 2 ** (failures - 1))`. `never` lists
-    exception types (or one) that another attempt cannot cure: they fail the task at once.
+    exception types (or one) that another attempt cannot cure: they fail the task at once. The time-out of an attempt is
+    a `TimeoutError` here.
     """
 
     max_attempts: int = 3

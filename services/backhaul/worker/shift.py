@@ -166,7 +166,7 @@ class Shift:
             self.leave.set()
 
     def _stop(self, stop: Stop) -> None:
-        self.attempts.stop(stop.task_id, stop.attempt, _CAUSES[stop.reason])
+        self.attempts.stop(stop.task_id, stop.attempt, _CAUSES[stop.reason], stop.grace)
 
     def _let_go(self, attempt: Attempt) -> None:
         self.attempts.stop(*attempt.key, StopCause.LEAVING)

@@ -24,13 +24,15 @@ _PAUSE = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """A worker at one moment. `running` handlers take slots; `held` attempts are not wholly recorded yet."""
+    """A worker at one moment. `running` handlers take slots, `stopping` are those of them that were asked to stop and
+    have not; `held` attempts are not wholly recorded yet."""
 
     id: str
     service: str
     version: str
     slots: int
     running: int
+    stopping: int
     held: int
     state: str
     """`starting`, `ready` or `draining`."""
@@ -80,6 +82,7 @@ class Worker:
             version=self._service.version,
             slots=self._service.slots,
             running=shift.slots.running if shift else 0,
+            stopping=shift.attempts.stopping_count if shift else 0,
             held=shift.attempts.held_count if shift else 0,
             state=state,
         )

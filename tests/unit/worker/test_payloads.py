@@ -52,6 +52,12 @@ def test_what_json_cannot_say_of_numbers_is_null() -> None:
     assert write_json("it", {"a": float("inf")}, 100) == b'{"a":null}'
 
 
+def test_an_iterator_is_not_read_twice() -> None:
+    """The second time it would be empty, and so would be the result."""
+    with pytest.raises(Unwritable, match=r"it holds an iterator: return a list$"):
+        Shape(Named | list[int]).write({"names": iter([1])})
+
+
 def test_models_and_dates_are_written_wherever_they_are() -> None:
     assert write_json("it", [Named(names={"a": 1})], 100) == b'[{"names":{"a":1}}]'
 
