@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backhaul.core import topology
+from backhaul.core.clock import Clock
 from backhaul.core.commands import Lose, TakeBack
 from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.broker import Broker
@@ -26,12 +27,20 @@ class BeatDesk:
     """Renews leases, answers with what each worker must stop, and sees to what a worker leaves behind that goes."""
 
     def __init__(
-        self, store: Store, broker: Broker, relay: Relay, answers: Answers, lease: timedelta, source: str
+        self,
+        store: Store,
+        broker: Broker,
+        relay: Relay,
+        answers: Answers,
+        clock: Clock,
+        lease: timedelta,
+        source: str,
     ) -> None:
         self._store = store
         self._broker = broker
         self._relay = relay
         self._answers = answers
+        self._clock = clock
         self._lease = lease
         self._source = source
 
@@ -80,19 +89,21 @@ class BeatDesk:
             await self._broker.publish(lapse_messages(self._source, left))
 
     def _answer(self, beat: Beat, lease: Leases) -> BeatAnswer:
+        now = self._clock.now()
         return BeatAnswer(
             worker_id=beat.worker_id,
             number=beat.number,
             known=lease.known,
             lease_seconds=self._lease.total_seconds(),
-            stop=[stop for held in beat.held if (stop := _stop(held, lease)) is not None],
+            stop=[stop for held in beat.held if (stop := _stop(held, lease, now)) is not None],
         )
 
 
-def _stop(held: Held, lease: Leases) -> Stop | None:
+def _stop(held: Held, lease: Leases, now: datetime) -> Stop | None:
     record = lease.current.get(TaskId(held.task_id))
     if record is None:
         return Stop(task_id=held.task_id, attempt=held.attempt, reason=StopReason.REPLACED)
     if record.status is Status.CANCELLING:
-        return Stop(task_id=held.task_id, attempt=held.attempt, reason=StopReason.CANCELLED)
+        grace = max((record.not_before or now) - now, timedelta(0))
+        return Stop(task_id=held.task_id, attempt=held.attempt, reason=StopReason.CANCELLED, grace=grace)
     return None

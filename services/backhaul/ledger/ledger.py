@@ -18,6 +18,7 @@ from backhaul.ledger.desk import Desk, supervise
 from backhaul.ledger.intake import Intake
 from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.recorder import Recorder
+from backhaul.ledger.superseded import Superseded
 from backhaul.settings import Settings
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.messages import BEATS, CLAIMS, SHARD
@@ -51,7 +52,7 @@ class Ledger:
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
         claims = ClaimDesk(store, relay, answers, settings.lease)
-        beats = BeatDesk(store, broker, relay, answers, settings.lease, source)
+        beats = BeatDesk(store, broker, relay, answers, clock, settings.lease, source)
         self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.read, claims.handle)
         self._beats = Desk(broker, clock, topology.BEATS, BEATS.read, beats.handle)
         self._recorders = [
@@ -62,7 +63,8 @@ class Ledger:
         self.reaper = Reaper(store, broker, relay, clock, source, patience=settings.lease, alone=alone)
 
     def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
-        return Recorder(self._store, relay, self._answers, number=number, shards=settings.ledger_shards)
+        superseded = Superseded(self._broker, self._clock)
+        return Recorder(self._store, relay, self._answers, superseded, number=number, shards=settings.ledger_shards)
 
     async def prepare(self) -> None:
         """Declare the queues of every announced kind, and issue the tokens that a broker without memory has lost."""

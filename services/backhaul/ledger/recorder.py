@@ -9,6 +9,7 @@ from backhaul.core.topology import shard
 from backhaul.core.transitions import Change, Refusal
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
+from backhaul.ledger.superseded import Superseded, late_results
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.messages import Lapsed, ReportAnswered, Reported
 from backhaul_contracts.reports import Recorded, Ruling
@@ -19,10 +20,13 @@ Verdict = Change | Refusal
 class Recorder:
     """Records the tasks of one shard queue. Being its only reader is for speed: the store checks every batch anyway."""
 
-    def __init__(self, store: Store, relay: Relay, answers: Answers, *, number: int, shards: int) -> None:
+    def __init__(
+        self, store: Store, relay: Relay, answers: Answers, superseded: Superseded, *, number: int, shards: int
+    ) -> None:
         self._store = store
         self._relay = relay
         self._answers = answers
+        self._superseded = superseded
         self._number = number
         self._shards = shards
 
@@ -31,6 +35,7 @@ class Recorder:
         commands = [_command(message) for _, message in ours]
         verdicts, dispatch = await self._store.advance(commands)
         self._relay.hand_over(dispatch)
+        await self._superseded.keep(late_results(zip((message for _, message in ours), verdicts, strict=True)))
         self._answer((letter, message, verdict) for (letter, message), verdict in zip(ours, verdicts, strict=True))
 
     def _is_ours(self, message: Reported | Lapsed) -> bool:
