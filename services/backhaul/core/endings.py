@@ -85,8 +85,8 @@ def _dead_lettered(failure: Failure, failures: int) -> Failure:
     return failure.model_copy(
         update={
             "code": FailureCode.DEAD_LETTERED,
-            "title": "Every worker that ran the task died",
-            "detail": f"Each of {failures} attempts ended with the loss of its worker. The last: {failure.detail}",
+            "title": "Whatever ran the task died",
+            "detail": f"Each of {failures} attempts lost its worker or its process. The last: {failure.detail}",
             "retryable": False,
         }
     )

@@ -9,6 +9,7 @@ from backhaul.core.changes import Change, Log, Refusal, Rules, raw
 from backhaul.core.endings import cancelled, fail, hand_back
 from backhaul.core.record import RawJson, Record, evolve
 from backhaul_contracts.events import EventType
+from backhaul_contracts.failures import FailureCode
 from backhaul_contracts.reports import (
     CheckpointReport,
     FailedReport,
@@ -81,7 +82,8 @@ def _succeeded(record: Record, report: SucceededReport, now: datetime, rules: Ru
 def _failed(record: Record, report: FailedReport, now: datetime, rules: Rules) -> Change:
     if record.status is Status.CANCELLING:
         return cancelled(record, now, rules, confirmed=not report.still_running)
-    return fail(record, report.failure, report.retry_after, now, rules)
+    lost = report.failure.code == FailureCode.LOST
+    return fail(record, report.failure, report.retry_after, now, rules, lost=lost)
 
 
 def _ended(record: Record, report: StoppedReport | HandedBackReport, now: datetime, rules: Rules) -> Change:

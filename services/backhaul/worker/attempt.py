@@ -2,13 +2,16 @@
 
 import asyncio
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backhaul.worker.handler import Handler, RunIn
 from backhaul.worker.reports import Reports
 from backhaul.worker.timers import Timer
 from backhaul.worker.token import Token
 from backhaul_contracts.claims import Grant
+
+if TYPE_CHECKING:
+    from backhaul.worker.process_run import ProcessRun
 
 
 class StopCause(StrEnum):
@@ -35,6 +38,7 @@ class Attempt:
         "handler",
         "interruptible",
         "noticed",
+        "process",
         "reports",
         "run",
         "started_at",
@@ -59,6 +63,8 @@ class Attempt:
         """Whether its handler has seen that it should stop."""
         self.interruptible: asyncio.Task[Any] | None = None
         """What a stop interrupts: an async handler, or a call of a thread that may wait for long."""
+        self.process: ProcessRun | None = None
+        """Its run in a child process, while there is one."""
         self.run: asyncio.Task[None] | None = None
         """All of its execution, from reading the input to the outcome."""
         self.timer: Timer | None = None
@@ -71,16 +77,24 @@ class Attempt:
     def in_thread(self) -> bool:
         return self.handler.run_in is RunIn.THREAD
 
+    @property
+    def is_blocking(self) -> bool:
+        """Whether its handler is a `def`, which is asked to stop and may go on as if it were not."""
+        return self.handler.run_in is not RunIn.LOOP
+
     def stop(self, cause: StopCause) -> bool:
         """Ask the handler to stop. Returns whether it had not been asked before.
 
-        An async handler gets `CancelledError`, once; a thread finds `ctx.cancelled` true.
+        An async handler gets `CancelledError`, once; a thread finds `ctx.cancelled` true; a process that nobody waits
+        for any more is killed.
         """
         first = self.cause is None
         if first or cause is StopCause.REPLACED:
             self.cause = cause
         if first and self.interruptible is not None:
             self.interruptible.cancel()
+        if self.process is not None and self.cause is cause:
+            self.process.stop(cause)
         return first
 
     def __str__(self) -> str:

@@ -176,7 +176,12 @@ class Attempts:
         self._ask(attempt, StopCause.TIMED_OUT)
 
     def _overrun(self, attempt: Attempt) -> None:
-        """It was asked to stop and did not. Its slot stays taken; a time-out is reported nevertheless."""
+        """It was asked to stop and did not: a process is killed, which ends its run. Of all else the slot stays taken;
+        a time-out is reported nevertheless."""
+        if attempt.process is not None:
+            _log.warning("%s was asked to stop (%s) and still runs: its process is killed", attempt, attempt.cause)
+            attempt.process.kill()
+            return
         _log.warning(
             "%s was asked to stop (%s) and still runs: it keeps its slot until it ends", attempt, attempt.cause
         )

@@ -1,6 +1,7 @@
 """Checks of what a service's author writes. Each raises `ConfigurationError`: one sentence with thing, fact, remedy."""
 
 import re
+import sys
 from datetime import timedelta
 
 from backhaul.core.errors import ConfigurationError
@@ -47,6 +48,14 @@ def check_options(kind: str, *, queue: object, slots: object, version: object, r
     if not isinstance(retry, RetryPolicy | None):
         raise ConfigurationError(
             f"handler {kind} has retry={retry!r}: give a RetryPolicy, such as RetryPolicy(max_attempts=5)"
+        )
+
+
+def check_platform(handler: str) -> None:
+    """Raises `ConfigurationError` where processes cannot be killed with all that they have started."""
+    if sys.platform == "win32":
+        raise ConfigurationError(
+            f"{handler} has run_in='process', which needs Linux or macOS: run its worker there, or use run_in='thread'"
         )
 
 

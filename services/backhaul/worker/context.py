@@ -87,9 +87,9 @@ class Context:
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> Said:
         """Say how far the work is: `done` of `total`, in any unit, with a note for people."""
-        _check_number(done)
+        check_number(done)
         if total is not None:
-            _check_number(total)
+            check_number(total)
         said = {"done": done, "total": total, "note": None if note is None else str(note)}
         return self._say(bodies.progress(write_json("the progress", said, self._limit)))
 
@@ -141,7 +141,7 @@ class Context:
         return _TURN
 
 
-def _check_number(number: object) -> None:
+def check_number(number: object) -> None:
     if not isinstance(number, int | float) or not math.isfinite(number):
         raise ValueError(f"ctx.progress takes finite numbers, not {number!r}")
 

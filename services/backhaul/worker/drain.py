@@ -1,7 +1,9 @@
 """Leaving in good order: finish what can be finished, hand back what has stopped, wait until that is recorded, and
 say farewell."""
 
+import asyncio
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from backhaul.worker.attempt import StopCause
@@ -12,6 +14,7 @@ _log = logging.getLogger("backhaul.worker")
 _FOR_ANSWERS = timedelta(seconds=3)
 _FOR_RECORDS = timedelta(seconds=5)
 _FOR_FAREWELL = timedelta(seconds=2)
+_FOR_KILLED_SECONDS = 2.0  # of the system's own time, whatever the clock
 
 
 async def drain(shift: Shift, grace: timedelta) -> None:
@@ -43,4 +46,12 @@ async def _take_nothing_new(shift: Shift) -> None:
 async def _stop_all(shift: Shift) -> None:
     grace = max(attempt.handler.grace for attempt in shift.attempts.running)
     shift.attempts.stop_all(StopCause.LEAVING)
-    await shift.timers.within(grace, shift.attempts.idle())
+    if not await shift.timers.within(grace, shift.attempts.idle()):
+        await _see_killed(shift)
+
+
+async def _see_killed(shift: Shift) -> None:
+    """Processes are killed at the end of their grace: they have stopped for certain before that is said."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FOR_KILLED_SECONDS):
+            await shift.processes.calm()

@@ -10,7 +10,11 @@ from backhaul.worker import outcomes
 from backhaul.worker.attempt import Attempt
 from backhaul.worker.context import Context
 from backhaul.worker.handler import Handler
+from backhaul.worker.origin import Origin
 from backhaul.worker.payloads import InputMisfit
+from backhaul.worker.process_end import of_end
+from backhaul.worker.process_run import ProcessRun
+from backhaul.worker.processes import Processes
 from backhaul.worker.signature import Signature
 from backhaul.worker.submissions import Submissions
 from backhaul.worker.thread_context import ThreadContext
@@ -27,6 +31,8 @@ class Duty:
     handler: Handler
     signature: Signature
     resources: Mapping[str, Any]
+    origin: Origin | None = None
+    """Where a child process finds the handler, if it runs in one."""
 
 
 class Execution:
@@ -37,6 +43,7 @@ class Execution:
         self,
         duties: Mapping[str, Duty],
         threads: Threads,
+        processes: Processes,
         submissions: Submissions,
         *,
         clock: Clock,
@@ -44,6 +51,7 @@ class Execution:
     ) -> None:
         self._duties = duties
         self._threads = threads
+        self._processes = processes
         self._submissions = submissions
         self._clock = clock
         self._max_result = max_result
@@ -51,16 +59,35 @@ class Execution:
     async def run(self, attempt: Attempt) -> None:
         """read → call → write → report."""
         duty = self._duties[attempt.grant.kind]
+        if duty.origin is not None:
+            outcome = await self._run_in_process(duty.origin, attempt)
+        else:
+            outcome = await self._run_here(duty, attempt)
+        if outcome is not None:
+            attempt.reports.close(outcome)
+
+    async def _run_here(self, duty: Duty, attempt: Attempt) -> bytes | None:
         try:
             value = duty.signature.input.read(attempt.grant.input)
         except InputMisfit as misfit:
-            outcome = outcomes.of_misfit(attempt, str(misfit))
+            return outcomes.of_misfit(attempt, str(misfit))
         except Exception as error:  # noqa: BLE001 - a validator of the service's own may raise anything
-            outcome = outcomes.of_error(attempt, error)
-        else:
-            outcome = await self._outcome(duty, attempt, value)
-        if outcome is not None:
-            attempt.reports.close(outcome)
+            return outcomes.of_error(attempt, error)
+        return await self._outcome(duty, attempt, value)
+
+    async def _run_in_process(self, origin: Origin, attempt: Attempt) -> bytes | None:
+        """A child process reads, calls and writes; here is only decided what it means."""
+        now = self._clock.now()
+        context = Context(attempt, self._submissions, limit=self._max_result, now=now)
+        try:
+            async with self._processes.lent() as process:
+                if attempt.cause is not None:
+                    return outcomes.of_stop(attempt, asyncio.CancelledError())
+                run = ProcessRun(process, attempt, context)
+                end = await run.run(origin, self._max_result, now)
+        except OSError as error:
+            return outcomes.of_death(attempt, f"No process could be started for the attempt: {error}.")
+        return of_end(attempt, end)
 
     async def _outcome(self, duty: Duty, attempt: Attempt, input: Any) -> bytes | None:
         try:

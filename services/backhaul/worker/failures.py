@@ -58,6 +58,13 @@ def timed_out(timeout: timedelta, policy: RetryPolicy, *, still_running: bool) -
     )
 
 
+def lost(detail: str) -> Failure:
+    """The process of an attempt has died, or could not run it; another may do better."""
+    return Failure(
+        code=FailureCode.LOST, title="The process of the attempt was lost", detail=printable(detail), retryable=True
+    )
+
+
 def rejected_input(detail: str) -> Failure:
     """The handler's own types refuse the input; another attempt would meet the same."""
     return Failure(

@@ -21,6 +21,8 @@ class RunIn(StrEnum):
     """On the event loop: `async def`."""
     THREAD = "thread"
     """In a thread of its own: `def`. It can be asked to stop, not forced."""
+    PROCESS = "process"
+    """In a child process: `def`. It can be killed."""
 
 
 @dataclass(slots=True)
@@ -84,12 +86,12 @@ def place(kind: str, function: Callable[..., Any], run_in: str | None) -> RunIn:
         raise ConfigurationError(f"{name} is {function!r}: decorate a function, def or async def")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(f"{name} yields: send parts with ctx.output(…) and return the result")
-    fitting = RunIn.LOOP if inspect.iscoroutinefunction(function) else RunIn.THREAD
-    if run_in is None or run_in == fitting:
-        return fitting
-    if run_in == "process":
-        raise ConfigurationError(f"{name} has run_in='process', which is not available yet: use run_in='thread'")
+    is_async = inspect.iscoroutinefunction(function)
+    fitting = (RunIn.LOOP,) if is_async else (RunIn.THREAD, RunIn.PROCESS)
+    if run_in is None or run_in in fitting:
+        return fitting[0] if run_in is None else RunIn(run_in)
     if run_in not in tuple(RunIn):
-        raise ConfigurationError(f"{name} has run_in={run_in!r}: use 'loop' for async def, 'thread' for def")
-    needed = "async def" if run_in == RunIn.LOOP else "a plain def"
-    raise ConfigurationError(f"{name} has run_in={run_in!r}: make it {needed}, or leave run_in out")
+        raise ConfigurationError(f"{name} has run_in={run_in!r}: use 'loop', 'thread' or 'process', or leave it out")
+    needed = "a plain def" if is_async else "async def"
+    inside = " (asyncio.run is welcome inside of it)" if run_in == RunIn.PROCESS else ""
+    raise ConfigurationError(f"{name} has run_in={run_in!r}: make it {needed}{inside}, or leave run_in out")

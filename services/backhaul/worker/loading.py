@@ -35,6 +35,7 @@ def load_service(target: str) -> Service:
         raise ConfigurationError(
             f"{target} is {_described(found)}: name a backhaul.Service{_hint(sys.modules[module_name], module_name)}"
         )
+    found.place = target
     found.check()
     return found
 

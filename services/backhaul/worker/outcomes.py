@@ -5,6 +5,7 @@ import logging
 from backhaul.core.signals import Signal
 from backhaul.worker import bodies, failures
 from backhaul.worker.attempt import Attempt, StopCause
+from backhaul.worker.failures import Verdict
 from backhaul.worker.payloads import Shape, Unwritable, within
 from backhaul_contracts.ids import new_id
 
@@ -18,10 +19,16 @@ def of_result(attempt: Attempt, value: object, shape: Shape, limit: int) -> byte
     try:
         return bodies.succeeded(within("the result", shape.write(value), limit))
     except Unwritable as error:
-        _log.warning("%s: %s", attempt, error)
-        return bodies.failed(failures.unwritable_result(attempt.grant.kind, str(error)))
+        return _unwritable(attempt, str(error))
     except Exception as error:  # noqa: BLE001 - code of the service's types, which may raise anything
         return _failed(attempt, error)
+
+
+def of_written_result(attempt: Attempt, result: bytes | Unwritable) -> bytes | None:
+    """The handler has returned in a child process, which has written its result or found that it cannot be."""
+    if attempt.cause is not None and (interrupted := _of_interrupted_result(attempt)) is not _A_RESULT:
+        return interrupted
+    return _unwritable(attempt, str(result)) if isinstance(result, Unwritable) else bodies.succeeded(result)
 
 
 def of_stop(attempt: Attempt, error: BaseException) -> bytes | None:
@@ -34,12 +41,24 @@ def of_stop(attempt: Attempt, error: BaseException) -> bytes | None:
 def of_error(attempt: Attempt, error: BaseException) -> bytes | None:
     """The handler has raised. After it was asked to stop, what it raises is its way of stopping; in a thread only if
     it has seen that it should."""
-    signal = isinstance(error, Signal)
-    if attempt.cause is StopCause.LEAVING and (signal or (attempt.in_thread and not attempt.noticed)):
-        return _failed(attempt, error)
-    if attempt.cause is not None:
+    if _is_way_of_stopping(attempt, signal=isinstance(error, Signal)):
         return _stopped(attempt)
     return _failed(attempt, error)
+
+
+def of_verdict(attempt: Attempt, verdict: Verdict, stack: str) -> bytes | None:
+    """The handler has raised in a child process, which has judged that."""
+    if _is_way_of_stopping(attempt, signal=verdict.expected):
+        return _stopped(attempt)
+    return _judged(attempt, verdict, stack=stack)
+
+
+def of_death(attempt: Attempt, detail: str) -> bytes | None:
+    """The child process is gone. After the attempt was asked to stop, that is what was wanted."""
+    if attempt.cause is not None:
+        return _stopped(attempt)
+    _log.warning("%s is lost: %s", attempt, detail)
+    return bodies.failed(failures.lost(detail))
 
 
 def of_misfit(attempt: Attempt, detail: str) -> bytes | None:
@@ -57,6 +76,12 @@ def of_overrun(attempt: Attempt) -> bytes:
 _A_RESULT = b"a result"
 
 
+def _is_way_of_stopping(attempt: Attempt, *, signal: bool) -> bool:
+    if attempt.cause is StopCause.LEAVING and (signal or (attempt.is_blocking and not attempt.noticed)):
+        return False
+    return attempt.cause is not None
+
+
 def _of_interrupted_result(attempt: Attempt) -> bytes | None:
     """What a result means that came after the attempt was asked to stop.
 
@@ -64,23 +89,32 @@ def _of_interrupted_result(attempt: Attempt) -> bytes | None:
     would like to have it; but a thread that has seen the request may have returned because of it. After a time-out
     it comes too late, however little.
     """
-    if attempt.cause is StopCause.CANCELLED and not attempt.in_thread:
+    if attempt.cause is StopCause.CANCELLED and not attempt.is_blocking:
         return _A_RESULT
-    if attempt.cause is StopCause.LEAVING and not (attempt.in_thread and attempt.noticed):
+    if attempt.cause is StopCause.LEAVING and not (attempt.is_blocking and attempt.noticed):
         return _A_RESULT
     _log.warning("%s has ended with a result, but it was asked to stop (%s): it is dropped", attempt, attempt.cause)
     return _stopped(attempt)
 
 
 def _failed(attempt: Attempt, error: BaseException) -> bytes:
-    trace_id = new_id("trc")
-    verdict = failures.judge(error, attempt.handler.retry, trace_id)
+    return _judged(attempt, failures.judge(error, attempt.handler.retry, new_id("trc")), error=error)
+
+
+def _judged(attempt: Attempt, verdict: Verdict, *, error: BaseException | None = None, stack: str = "") -> bytes:
+    failure = verdict.failure
     if verdict.expected:
-        _log.info("%s: %s: %s", attempt, verdict.failure.code, verdict.failure.detail)
+        _log.info("%s: %s: %s", attempt, failure.code, failure.detail)
     else:
-        _log.warning("%s failed (trace %s)", attempt, trace_id, exc_info=error)
+        shown = f"\n{stack.rstrip()}" if stack else ""
+        _log.warning("%s failed (trace %s)%s", attempt, failure.trace_id, shown, exc_info=error)
     after = verdict.retry_after
-    return bodies.failed(verdict.failure, None if after is None else after.total_seconds())
+    return bodies.failed(failure, None if after is None else after.total_seconds())
+
+
+def _unwritable(attempt: Attempt, detail: str) -> bytes:
+    _log.warning("%s: %s", attempt, detail)
+    return bodies.failed(failures.unwritable_result(attempt.grant.kind, detail))
 
 
 def _stopped(attempt: Attempt) -> bytes | None:

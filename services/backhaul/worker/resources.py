@@ -52,11 +52,12 @@ async def opened(resources: Sequence[Resource]) -> AsyncIterator[dict[type, Any]
     async with AsyncExitStack() as stack:
         values: dict[type, Any] = {}
         for resource in resources:
-            values[resource.provides] = await _open(resource, stack)
+            values[resource.provides] = await open_into(stack, resource)
         yield values
 
 
-async def _open(resource: Resource, stack: AsyncExitStack) -> Any:
+async def open_into(stack: AsyncExitStack, resource: Resource) -> Any:
+    """The value of a resource that is closed with `stack`. Raises `ConfigurationError` if it cannot be opened."""
     try:
         return await stack.enter_async_context(asynccontextmanager(resource.opener)())
     except Exception as error:  # code of the service: whatever it raises, the worker cannot start

@@ -2,13 +2,23 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, TypeVar
 
 from backhaul.core.errors import ConfigurationError
 from backhaul.worker import resources
-from backhaul.worker.checks import check_kind, check_name, check_options, check_slots, check_version, option_length
-from backhaul.worker.handler import Handler, place
+from backhaul.worker.checks import (
+    check_kind,
+    check_name,
+    check_options,
+    check_platform,
+    check_slots,
+    check_version,
+    option_length,
+)
+from backhaul.worker.handler import Handler, RunIn, place
+from backhaul.worker.origin import origin
 from backhaul.worker.resources import Resource
 from backhaul.worker.retry_policy import Length, RetryPolicy
 from backhaul_contracts.kinds import Announcement
@@ -32,6 +42,8 @@ class Service:
         self.slots = slots
         self.handlers: dict[str, Handler] = {}
         self.resources: list[Resource] = []
+        self.place: str | None = None
+        """`MODULE:NAME` where it was loaded from, if it was."""
 
     def handler(
         self,
@@ -53,7 +65,8 @@ class Service:
 
         - `timeout`: how long one attempt may run; then it fails as `timed_out` and is retried by the policy.
         - `retry`: default `RetryPolicy()`, three attempts.
-        - `run_in`: `"loop"` (async def) or `"thread"` (def); default by the function.
+        - `run_in`: `"loop"` (async def), `"thread"` or `"process"` (def); default by the function, never a process.
+          Only a process is sure to end when it is stopped, and takes nothing with it when it crashes.
         - `grace`: how long an attempt that is asked to stop may take.
         - `queue`: where its tasks wait; default the service's name.
         - `slots`: limit for this kind within the service's slots; default none.
@@ -101,16 +114,21 @@ class Service:
             raise ConfigurationError(f"service {self.name} has no handler: define one with @service.handler('…')")
         provided = {resource.provides for resource in self.resources}
         for handler in self.handlers.values():
-            for name, wanted in handler.resolved().resources.items():
-                if wanted not in provided:
-                    raise ConfigurationError(
-                        f"{handler} has a parameter {name!r} that is neither a Context nor a resource: "
-                        f"provide {getattr(wanted, '__name__', wanted)} with @service.resource, or remove it"
-                    )
+            _check_parameters(handler, provided)
+            if handler.run_in is RunIn.PROCESS:
+                check_platform(str(handler))
+                origin(self, handler)
 
     @property
     def has_exclusive(self) -> bool:
         return any(handler.exclusive for handler in self.handlers.values())
+
+    def resources_here(self) -> list[Resource]:
+        """Those that the worker itself opens: all but what only handlers in child processes want."""
+        here, there = set[type](), set[type]()
+        for handler in self.handlers.values():
+            (there if handler.run_in is RunIn.PROCESS else here).update(handler.resolved().resources.values())
+        return [resource for resource in self.resources if resource.provides not in there - here]
 
     def announcement(self) -> Announcement:
         """Its kinds as they are announced."""
@@ -120,7 +138,7 @@ class Service:
         """The same service with another number of slots."""
         check_slots(f"service {self.name}", slots)
         twin = Service(self.name, self.version, slots)
-        twin.handlers, twin.resources = self.handlers, self.resources
+        twin.handlers, twin.resources, twin.place = self.handlers, self.resources, self.place
         return twin
 
     def _check_new(self, kind: str) -> None:
@@ -137,6 +155,15 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.name} {self.version}: {', '.join(self.handlers) or 'no handlers'}>"
+
+
+def _check_parameters(handler: Handler, provided: AbstractSet[type]) -> None:
+    for name, wanted in handler.resolved().resources.items():
+        if wanted not in provided:
+            raise ConfigurationError(
+                f"{handler} has a parameter {name!r} that is neither a Context nor a resource: "
+                f"provide {getattr(wanted, '__name__', wanted)} with @service.resource, or remove it"
+            )
 
 
 def _names_of_caller() -> Mapping[str, Any]:

@@ -15,8 +15,10 @@ from backhaul.worker.claims import Claims
 from backhaul.worker.credit import Credit
 from backhaul.worker.exclusive import ExclusiveWatch
 from backhaul.worker.execution import Duty, Execution
-from backhaul.worker.handler import Handler
+from backhaul.worker.handler import Handler, RunIn
 from backhaul.worker.mailbox import Answer, Mailbox, reply_queue
+from backhaul.worker.origin import origin
+from backhaul.worker.processes import Processes
 from backhaul.worker.reporter import Reporter
 from backhaul.worker.service import Service
 from backhaul.worker.slots import Slots
@@ -66,6 +68,7 @@ class Shift:
         self.submissions = Submissions(broker, timers, reply_queue(worker_id))
         self.mailbox = Mailbox(broker, worker_id, self._answered, self._stop, self.submissions.answered)
         self.threads = Threads(service.name, service.slots)
+        self.processes = Processes(terms.max_result, timers)
         execution = self._execution(resources)
         self.attempts = Attempts(execution, self.reporter, self.slots, timers, runs, on_free=self._slot_freed)
         self.credit = Credit(broker, self.slots)
@@ -104,8 +107,9 @@ class Shift:
 
     def _execution(self, resources: Mapping[type, Any]) -> Execution:
         return Execution(
-            {kind: _duty(handler, resources) for kind, handler in self.service.handlers.items()},
+            {kind: _duty(self.service, handler, resources) for kind, handler in self.service.handlers.items()},
             self.threads,
+            self.processes,
             self.submissions,
             clock=self._terms.clock,
             max_result=self._terms.max_result,
@@ -181,6 +185,8 @@ class Shift:
         self.reporter.reconnected()
 
 
-def _duty(handler: Handler, resources: Mapping[type, Any]) -> Duty:
+def _duty(service: Service, handler: Handler, resources: Mapping[type, Any]) -> Duty:
     signature = handler.resolved()
+    if handler.run_in is RunIn.PROCESS:
+        return Duty(handler, signature, {}, origin(service, handler))
     return Duty(handler, signature, {name: resources[wanted] for name, wanted in signature.resources.items()})

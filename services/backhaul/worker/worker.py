@@ -99,7 +99,7 @@ class Worker:
         Handlers that do not stop may outlive it in their threads: the process is expected to end right after.
         Cancelled, it leaves at once, and reports nothing. Raises `ConfigurationError` if a resource cannot be opened.
         """
-        async with resources.opened(self._service.resources) as values:
+        async with resources.opened(self._service.resources_here()) as values:
             with Watchdog():
                 async with asyncio.TaskGroup() as group:
                     await self._work(group, values, stop)
@@ -167,6 +167,7 @@ async def _close(shift: Shift) -> None:
     shift.claims.abandon()
     shift.attempts.abandon()
     shift.threads.close()
+    await shift.processes.close()
     for stream in shift.streams:
         await stream.close()
     await shift.mailbox.close()

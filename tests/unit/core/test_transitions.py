@@ -207,6 +207,17 @@ def test_a_wait_may_outlast_the_retention_since_a_task_that_waits_has_not_ended(
     assert change(verdict).record.retained_until is None
 
 
+@pytest.mark.parametrize(("losses", "code"), [(2, "dead_lettered"), (1, "lost")])
+def test_a_task_that_killed_every_process_of_its_own_is_dead_lettered_too(losses: int, code: str) -> None:
+    task = running(failures=2, losses=losses)
+    killed = Failure(code="lost", title="The process of the attempt was lost", retryable=True)
+
+    verdict = advance(task, FailedReport(**of(task), failure=killed), NOW, RULES)
+
+    ((name, data),) = told(verdict)
+    assert (name, data["error"]["code"]) == ("failed", code)
+
+
 def test_a_cancel_that_has_to_wait_says_how_long() -> None:
     task = running()
 

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from types import FunctionType
 from typing import Any
 
 import pytest
 
 from backhaul import Context, RetryPolicy, Service
 from backhaul.core.errors import ConfigurationError
+from backhaul.worker.origin import origin
 from backhaul_contracts.kinds import KindSpec
 
 
@@ -100,10 +102,10 @@ def odd_type(text: Model) -> int:
         ("a.b", good, {"queue": "No Good"}, "'No Good'"),
         ("a.b", good, {"slots": 0}, "slots=0"),
         ("a.b", good, {"version": ""}, "version=''"),
-        ("a.b", good, {"run_in": "process"}, "run_in='process', which is not available yet"),
+        ("a.b", good, {"run_in": "process"}, "make it a plain def (asyncio.run is welcome inside of it)"),
         ("a.b", good, {"run_in": "thread"}, "make it a plain def"),
         ("a.b", no_input, {"run_in": "loop"}, "make it async def"),
-        ("a.b", good, {"run_in": "moon"}, "use 'loop' for async def, 'thread' for def"),
+        ("a.b", good, {"run_in": "moon"}, "use 'loop', 'thread' or 'process'"),
         ("a.b", len, {}, "decorate a function"),
         ("a.b", generator, {}, "send parts with ctx.output"),
         ("a.b", no_annotation, {}, "no annotation on 'text': annotate every parameter"),
@@ -216,3 +218,59 @@ def test_a_retry_policy_takes_a_single_exception_too() -> None:
 
 
 DefinedBelow: Any
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def test_a_handler_that_no_child_process_could_find_is_refused_at_the_start() -> None:
+    service = Service("test")
+
+    @service.handler("test.it", run_in="process")
+    def handle(nothing: None) -> None:
+        raise AssertionError("it must not be called")
+
+    with pytest.raises(ConfigurationError) as refusal:
+        service.check()
+
+    assert "a child process cannot find it again: define it, or its service, at the top level" in str(refusal.value)
+    assert "test.it" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_handler_at_the_top_level_may_belong_to_any_service() -> None:
+    service = Service("test")
+    service.handler("test.double", run_in="process")(double)
+
+    service.check()
+
+    assert origin(service, service.handlers["test.double"]).function == f"{__name__}:double"
+
+
+def test_a_resource_that_no_child_process_could_find_is_refused_at_the_start() -> None:
+    service = Service("test")
+
+    @service.resource
+    async def model() -> AsyncIterator[Model]:
+        yield Model()
+
+    service.handler("test.it", run_in="process")(with_model)
+
+    with pytest.raises(ConfigurationError, match=r"needs .*model, which a child process cannot find again"):
+        service.check()
+
+
+def test_a_script_that_is_started_is_no_place_to_find_a_handler() -> None:
+    service = Service("test")
+    function = FunctionType(double.__code__, {**globals(), "__name__": "__main__"}, "double")
+    function.__annotations__ = double.__annotations__
+    function.__module__ = "__main__"
+    service.handler("test.double", run_in="process")(function)
+
+    with pytest.raises(ConfigurationError, match="move it from the script that is started into a module of its own"):
+        service.check()
+
+
+def with_model(nothing: None, model: Model) -> None:
+    raise AssertionError("it must not be called")

@@ -1,0 +1,28 @@
+"""Errors of a context's methods, on their way from the worker to the child process whose handler has called."""
+
+import asyncio
+from typing import Any
+
+from backhaul.core.errors import BackhaulError, Rejected
+from backhaul.worker.payloads import Unwritable
+from backhaul_contracts.problems import Problem, ProblemCode
+
+_KNOWN: dict[str, type[BaseException]] = {
+    kind.__name__: kind for kind in (asyncio.CancelledError, TimeoutError, TypeError, Unwritable, ValueError)
+}
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """`error` as JSON; of a kind that is not known here, its nearest base that is."""
+    if isinstance(error, Rejected):
+        return {"type": "Rejected", "problem": error.problem.model_dump(mode="json")}
+    name = next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KNOWN), "BackhaulError")
+    return {"type": name, "message": str(error)}
+
+
+def revive(said: dict[str, Any]) -> BaseException:
+    """The error that `describe` was given."""
+    if said["type"] == "Rejected":
+        problem = Problem.model_validate(said["problem"])
+        return Rejected(ProblemCode(problem.code), problem.detail, errors=problem.errors, task_id=problem.task_id)
+    return _KNOWN.get(said["type"], BackhaulError)(said["message"])
