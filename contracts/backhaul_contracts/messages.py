@@ -5,10 +5,12 @@ publishes or hears is one CloudEvent a message.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from backhaul_contracts import codec
 from backhaul_contracts.beats import Beat, BeatAnswer, Stop
 from backhaul_contracts.claims import Claim, ClaimAnswer
 from backhaul_contracts.envelope import CloudEvent
@@ -118,6 +120,25 @@ class Batch(Generic[M]):
 
     def read(self, body: bytes) -> list[M]:
         return self._adapter.validate_json(body)
+
+    def salvage(self, body: bytes) -> tuple[list[M], ValueError | None]:
+        """The messages that can be read, and what is wrong with the first that cannot. Never raises.
+
+        One message that is broken, or newer than its reader, must not take its neighbours down.
+        """
+        try:
+            return self.read(body), None
+        except ValueError as error:
+            fault = error
+        try:
+            items = codec.loads(body)
+        except ValueError:
+            return [], fault
+        readable: list[M] = []
+        for item in items if isinstance(items, list) else []:
+            with suppress(ValueError):
+                readable += self.read(codec.dumps([item]))
+        return readable, fault
 
 
 CLAIMS: Batch[Claimed] = Batch(Claimed)

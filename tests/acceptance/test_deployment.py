@@ -188,4 +188,4 @@ async def test_a_ledger_and_a_worker_tell_their_health_where_a_port_is_set(deplo
 
     for port in ports.values():
         assert await answers(f"http://127.0.0.1:{port}/healthz") == {"status": "ok"}
-        assert await answers(f"http://127.0.0.1:{port}/readyz") == {"ready": True, "down": []}
+        assert await answers(f"http://127.0.0.1:{port}/readyz") == {"ready": True, "down": [], "misfits": []}

@@ -4,16 +4,15 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from backhaul.core import topology
 from backhaul.core.clock import Clock
 from backhaul.core.commands import Lose, TakeBack
-from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Leases, Store
 from backhaul.core.relay import Relay
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
 from backhaul.ledger.lapses import lapse_messages
+from backhaul.ledger.taskqueues import TaskQueues
 from backhaul_contracts.beats import Beat, BeatAnswer, Held, Stop, StopReason
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.kinds import KindSpec
@@ -32,7 +31,9 @@ class BeatDesk:
         broker: Broker,
         relay: Relay,
         answers: Answers,
+        queues: TaskQueues,
         clock: Clock,
+        *,
         lease: timedelta,
         source: str,
     ) -> None:
@@ -41,6 +42,7 @@ class BeatDesk:
         self._relay = relay
         self._answers = answers
         self._clock = clock
+        self._queues = queues
         self._lease = lease
         self._source = source
 
@@ -61,10 +63,9 @@ class BeatDesk:
         """
         if beat.announcement is None:
             return beat
-        try:
-            await self._broker.declare(topology.task_queues(spec.queue for spec in beat.announcement.kinds))
-        except ConfigurationError as error:
-            _log.error("service %s cannot be announced: %s", beat.service, error)
+        faults = await self._queues.declare(spec.queue for spec in beat.announcement.kinds)
+        if faults:
+            _log.error("service %s cannot be announced: %s", beat.service, "; ".join(faults))
             return beat.model_copy(update={"announcement": None})
         return beat
 

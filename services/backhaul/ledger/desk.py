@@ -42,8 +42,9 @@ class Letter(Generic[M]):
 class Desk(Generic[M]):
     """Reads `queue` and hands what has come in to `handle`, one handful after the other.
 
-    A delivery is acknowledged after `handle` has returned. While store or broker is down the handful is tried again;
-    what cannot be read, and what makes `handle` fail in any other way by itself, goes to the dead letters.
+    `read` answers the messages of a body that can be read, and the fault of those that cannot. A delivery is
+    acknowledged after `handle` has returned. While store or broker is down the handful is tried again; what cannot be
+    read, and what makes `handle` fail in any other way by itself, goes to the dead letters.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Desk(Generic[M]):
         broker: Broker,
         clock: Clock,
         queue: str,
-        read: Callable[[bytes], Sequence[M]],
+        read: Callable[[bytes], tuple[Sequence[M], ValueError | None]],
         handle: Callable[[Sequence[Letter[M]]], Awaitable[None]],
     ) -> None:
         self._broker = broker
@@ -75,10 +76,13 @@ class Desk(Generic[M]):
     async def _work_off(self, deliveries: Sequence[Delivery]) -> None:
         letters = []
         for delivery in deliveries:
-            try:
-                letters.append(Letter(delivery, self._read(delivery.body), delivery.redelivered))
-            except ValueError as error:
-                await self._bury(delivery, "unreadable", error)
+            messages, fault = self._read(delivery.body)
+            if fault is not None:
+                await self._set_aside(delivery, "unreadable", fault)
+            if messages:
+                letters.append(Letter(delivery, messages, delivery.redelivered))
+            else:
+                delivery.ack()
         if letters:
             await self._settle(letters)
 
@@ -104,9 +108,11 @@ class Desk(Generic[M]):
                 await self._settle([letter])
             return
         _log.error("%s: a message cannot be handled", self._queue, exc_info=error)
-        await self._bury(letters[0].delivery, "internal", error)
+        await self._set_aside(letters[0].delivery, "internal", error)
+        letters[0].delivery.ack()
 
-    async def _bury(self, delivery: Delivery, reason: str, error: Exception) -> None:
+    async def _set_aside(self, delivery: Delivery, reason: str, error: Exception) -> None:
+        """Keep a copy in the dead letters."""
         detail = f"{type(error).__name__}: {error}"
         while True:
             try:
@@ -115,7 +121,6 @@ class Desk(Generic[M]):
                 _log.warning("%s: a bad message waits until it can be set aside: %s", self._queue, outage)
                 await self._clock.sleep(_RETRY)
             else:
-                delivery.ack()
                 return
 
 

@@ -19,6 +19,7 @@ from backhaul.ledger.intake import Intake
 from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.recorder import Recorder
 from backhaul.ledger.superseded import Superseded
+from backhaul.ledger.taskqueues import TaskQueues
 from backhaul.settings import Settings
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.messages import BEATS, CLAIMS, SHARD
@@ -52,27 +53,33 @@ class Ledger:
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
         claims = ClaimDesk(store, relay, answers, settings.lease)
-        beats = BeatDesk(store, broker, relay, answers, clock, settings.lease, source)
-        self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.read, claims.handle)
-        self._beats = Desk(broker, clock, topology.BEATS, BEATS.read, beats.handle)
+        self._queues = queues = TaskQueues(broker)
+        beats = BeatDesk(store, broker, relay, answers, queues, clock, lease=settings.lease, source=source)
+        self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, claims.handle)
+        self._beats = Desk(broker, clock, topology.BEATS, BEATS.salvage, beats.handle)
         self._recorders = [
-            Desk(broker, clock, topology.ledger_queue(n), SHARD.read, self._recorder(relay, n, settings).handle)
+            Desk(broker, clock, topology.ledger_queue(n), SHARD.salvage, self._recorder(relay, n, settings).handle)
             for n in range(settings.ledger_shards)
         ]
         self._intake = Intake(store, broker, relay, Acceptance(Catalogue(store, clock), clock), clock)
-        self.reaper = Reaper(store, broker, relay, clock, source, patience=settings.lease, alone=alone)
+        self.reaper = Reaper(store, broker, relay, queues, clock, source, patience=settings.lease, alone=alone)
 
     def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
         superseded = Superseded(self._broker, self._clock)
         return Recorder(self._store, relay, self._answers, superseded, number=number, shards=settings.ledger_shards)
 
+    @property
+    def misfits(self) -> list[str]:
+        """What on the broker does not fit, a sentence each: the tasks of other queues go on."""
+        return self._queues.misfits
+
     async def prepare(self) -> None:
         """Declare the queues of every announced kind, and issue the tokens that a broker without memory has lost."""
         queues = {spec.queue for spec in await self._store.kinds()}
         claimable = await self._store.claimable()
-        await self._broker.declare(topology.task_queues(queues | claimable.keys()))
+        await self._queues.declare(queues | claimable.keys())
         for queue, count in claimable.items():
-            if not await self._broker.ready(topology.task_queue(queue)):
+            if await self._queues.ready(queue) == 0:
                 await self.reaper.issue(queue, count)
 
     async def _prepared(self) -> bool:

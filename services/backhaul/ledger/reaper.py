@@ -4,20 +4,24 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from backhaul.core import topology
 from backhaul.core.announcements import token_message
 from backhaul.core.clock import Clock
-from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.commands import Lose
+from backhaul.core.complaints import Complaints
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store, Token
 from backhaul.core.relay import Relay
 from backhaul.ledger.desk import supervise
 from backhaul.ledger.lapses import lapse_messages
+from backhaul.ledger.taskqueues import TaskQueues
 from backhaul_contracts.ids import TaskId
 
 _log = logging.getLogger("backhaul.reaper")
 
 _LIMIT = 500
+_MOST_LAPSES = 20_000
+"""Under way to the recorders at a time."""
 _OWED = 50
 """Each may stand for a thousand tasks and all that happened to them."""
 _TOKENS = 1_000
@@ -42,6 +46,7 @@ class Reaper:
         store: Store,
         broker: Broker,
         relay: Relay,
+        queues: TaskQueues,
         clock: Clock,
         source: str,
         *,
@@ -51,12 +56,16 @@ class Reaper:
         self._store = store
         self._broker = broker
         self._relay = relay
+        self._queues = queues
+        self._complaints = Complaints(_log)
         self._clock = clock
         self._source = source
         self._patience = patience
         self._sound_since = _EVER if alone else None
         self._looked_at: datetime | None = None
         self._short: dict[str, int] = {}
+        self._sent: dict[Lose, datetime] = {}
+        """Lapses that were sent less than a lease ago. An attempt cannot lapse again sooner."""
 
     async def run(self) -> None:
         await supervise(
@@ -68,7 +77,8 @@ class Reaper:
         )
 
     async def _every(self, interval: timedelta, act: Callable[[], Awaitable[bool]]) -> None:
-        """Act, at once again as long as there is more to do. An outage is waited out, and noted."""
+        """Act, at once again as long as there is more to do. An outage is waited out, and noted; what is set up wrong
+        may be mended by people meanwhile, and is tried again too."""
         while True:
             try:
                 more = await act()
@@ -76,6 +86,11 @@ class Reaper:
                 self._sound_since = None
                 _log.warning("%s waits for an outage to end: %s", act.__name__, error)
                 more = False
+            except ConfigurationError as error:
+                self._complaints.say(act.__name__, error)
+                more = False
+            else:
+                self._complaints.settle(act.__name__)
             if not more:
                 await self._clock.sleep(interval)
 
@@ -89,13 +104,19 @@ class Reaper:
 
     async def reap(self) -> bool:
         """Send lapsed attempts through their own shards, behind reports in flight; never change them here."""
-        if not self._has_been_patient(self._clock.now()):
+        now = self._clock.now()
+        if not self._has_been_patient(now):
             return False
-        lapsed = await self._store.lapsed(_LIMIT)
+        self._sent = {lose: sent_at for lose, sent_at in self._sent.items() if now - sent_at < self._patience}
+        if len(self._sent) >= _MOST_LAPSES:
+            return False
+        found = await self._store.lapsed(_LIMIT + len(self._sent))
+        lapsed = [lose for lose in found if lose not in self._sent]
         if lapsed:
             _log.warning("the leases of %d attempts have lapsed", len(lapsed))
             await self._broker.publish(lapse_messages(self._source, lapsed))
-        return False
+            self._sent.update(dict.fromkeys(lapsed, now))
+        return len(lapsed) >= _LIMIT
 
     def _has_been_patient(self, now: datetime) -> bool:
         """To be asked at each look. A worker beats at least three times in a lease: half of one without a look is a
@@ -117,14 +138,14 @@ class Reaper:
         if dispatches:
             await self._relay.publish(dispatches)
             _log.info("%d dispatches left behind were published", len(dispatches))
-        return len(dispatches) == _OWED
+        return bool(dispatches)
 
     async def balance(self) -> bool:
         """Issue tokens anew for queues in which tasks wait but, on two sweeps, no token does."""
         if not self._broker.connected:
             return False
         claimable = await self._store.claimable()
-        short = {queue: n for queue, n in claimable.items() if not await self._broker.ready(topology.task_queue(queue))}
+        short = {queue: n for queue, n in claimable.items() if await self._queues.ready(queue) == 0}
         for queue in short.keys() & self._short.keys():
             await self.issue(queue, short[queue])
         self._short = short

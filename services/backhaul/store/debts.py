@@ -3,24 +3,26 @@
 Never by a cursor over ids: a transaction that commits late may carry a smaller one than its neighbours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, delete, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, delete, func, select, update
 
 from backhaul.core.ports.store import Dispatch, Happening, Token
 from backhaul.core.record import Event
 from backhaul.store.functions import store_now
-from backhaul.store.reading import snapshots
-from backhaul.store.records import EVENT_COLUMNS, read_event
+from backhaul.store.records import EVENT_COLUMNS, TASK_IDS, read_event, read_record, record_columns
 from backhaul.store.recordset import Recordset
-from backhaul.store.schema import events, outbox
+from backhaul.store.schema import events, outbox, states, tasks
 from backhaul.store.times import length_ms
 from backhaul_contracts import codec
 from backhaul_contracts.ids import TaskId
 
 _TO_PUBLISH = timedelta(seconds=30)
 """How long a sweeper keeps others off what it has taken."""
+_HEAVIEST = 32 * 1024 * 1024
+"""Characters of events that are handed out together, unless one transaction alone has made more."""
 
 _now = select(store_now()).scalar_subquery()
 _OWED = (
@@ -38,8 +40,13 @@ _CLAIM = (
 _SETTLE = delete(outbox).where(outbox.c.id.in_(select(_ids.c.id)))
 
 _seqs = Recordset("seqs", task_id=Text, seq=BigInteger)
-_EVENTS = select(*EVENT_COLUMNS).join_from(
-    _seqs.table, events, (events.c.task_id == _seqs.c.task_id) & (events.c.seq == _seqs.c.seq)
+_named = (events.c.task_id == _seqs.c.task_id) & (events.c.seq == _seqs.c.seq)
+_EVENTS = select(*EVENT_COLUMNS).join_from(_seqs.table, events, _named)
+_SIZES = select(events.c.task_id, events.c.seq, func.length(events.c.data)).join_from(_seqs.table, events, _named)
+_RECORDS = (
+    select(*record_columns())
+    .join_from(TASK_IDS.table, tasks, tasks.c.id == TASK_IDS.c.task_id)
+    .join(states, states.c.task_id == TASK_IDS.c.task_id)
 )
 
 
@@ -48,8 +55,8 @@ def owed(connection: Connection, age: timedelta, limit: int) -> list[Dispatch]:
     found = connection.execute(_OWED, {"age_ms": length_ms(age), "most": limit}).all()
     if not found:
         return []
-    connection.execute(_CLAIM, _ids.values(outbox_id for outbox_id, _ in found))
-    payloads = {str(outbox_id): codec.loads(payload) for outbox_id, payload in found}
+    payloads = _bearable(connection, {str(outbox_id): codec.loads(payload) for outbox_id, payload in found})
+    connection.execute(_CLAIM, _ids.values(map(int, payloads)))
     happenings = _happenings(connection, [pair for payload in payloads.values() for pair in payload["events"]])
     return [
         Dispatch(
@@ -61,6 +68,20 @@ def owed(connection: Connection, age: timedelta, limit: int) -> list[Dispatch]:
     ]
 
 
+def _bearable(connection: Connection, payloads: dict[str, Any]) -> dict[str, Any]:
+    """The first of these, as many as can be held in memory together: events may carry results of a megabyte each."""
+    pairs = [pair for payload in payloads.values() for pair in payload["events"]]
+    sizes = {(task_id, seq): size for task_id, seq, size in connection.execute(_SIZES, _given(pairs))}
+    bearable: dict[str, Any] = {}
+    total = 0
+    for outbox_id, payload in payloads.items():
+        total += sum(sizes.get((task_id, seq), 0) for task_id, seq in payload["events"])
+        if bearable and total > _HEAVIEST:
+            break
+        bearable[outbox_id] = payload
+    return bearable
+
+
 def settle(connection: Connection, outbox_ids: Sequence[str]) -> None:
     """See `Store.settle`."""
     connection.execute(_SETTLE, _ids.values(int(outbox_id) for outbox_id in outbox_ids))
@@ -68,8 +89,8 @@ def settle(connection: Connection, outbox_ids: Sequence[str]) -> None:
 
 def _happenings(connection: Connection, pairs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Happening]:
     logged = _events(connection, pairs)
-    task_ids = list(dict.fromkeys(event.task_id for event in logged))
-    records = {snapshot.record.id: snapshot.record for snapshot in snapshots(connection, task_ids)}
+    task_ids = TASK_IDS.values(dict.fromkeys(event.task_id for event in logged))
+    records = {record.id: record for record in map(read_record, connection.execute(_RECORDS, task_ids))}
     return {
         (event.task_id, event.seq): Happening(records[event.task_id], event)
         for event in logged
@@ -80,5 +101,8 @@ def _happenings(connection: Connection, pairs: Sequence[tuple[str, int]]) -> dic
 def _events(connection: Connection, pairs: Sequence[tuple[str, int]]) -> list[Event]:
     if not pairs:
         return []
-    given = _seqs.rows({"task_id": task_id, "seq": seq} for task_id, seq in pairs)
-    return [read_event(row) for row in connection.execute(_EVENTS, given)]
+    return [read_event(row) for row in connection.execute(_EVENTS, _given(pairs))]
+
+
+def _given(pairs: Iterable[tuple[str, int]]) -> dict[str, str]:
+    return _seqs.rows({"task_id": task_id, "seq": seq} for task_id, seq in pairs)

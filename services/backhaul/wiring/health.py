@@ -8,9 +8,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 Lacks = Callable[[], Awaitable[Sequence[str]]]
 """What is down of that which the process needs: nothing, if it is ready."""
 
+Misfits = Callable[[], Sequence[str]]
+"""What does not fit, a sentence each, and is to be mended by people: the process works, but not all is served."""
 
-def health_app(lacks: Lacks) -> ASGIApp:
-    """Answers `/healthz` with 200 as long as the loop turns, and `/readyz` with 200 or 503, naming what is `down`."""
+
+def health_app(lacks: Lacks, misfits: Misfits = tuple) -> ASGIApp:
+    """Answers `/healthz` with 200 as long as the loop turns, and `/readyz` with 200 or 503, naming what is `down`, and
+    `misfits`."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -18,7 +22,8 @@ def health_app(lacks: Lacks) -> ASGIApp:
             await _answer(send, 200, {"status": "ok"})
         elif path == "/readyz":
             down = list(await lacks())
-            await _answer(send, 503 if down else 200, {"ready": not down, "down": down})
+            readiness = {"ready": not down, "down": down, "misfits": list(misfits())}
+            await _answer(send, 503 if down else 200, readiness)
         else:
             await _answer(send, 404, {"detail": "This process serves /healthz and /readyz only."})
 

@@ -58,6 +58,10 @@ class Platform:
             down.append("store")
         return down
 
+    def misfits(self) -> list[str]:
+        """What does not fit on the broker, and is to be mended by people."""
+        return self.ledger.misfits if self.ledger is not None else []
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """All roles at work. On leaving, workers drain first, while the ledger can still record what they hand back."""

@@ -20,7 +20,7 @@ from backhaul.wiring.platform import Platform, build_workers
 from backhaul.wiring.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from backhaul.wiring.health import Lacks
+    from backhaul.wiring.health import Lacks, Misfits
     from backhaul.wiring.http import HttpServer
 
 _log = logging.getLogger("backhaul")
@@ -74,7 +74,9 @@ async def _serve(settings: Settings, role: str, *, gateway: bool, ledger: bool) 
         platform = Platform(store, broker, settings=settings, clock=SystemClock())
         if ledger:
             platform.add_ledger()
-        server = _http_server(platform, settings) if gateway else _health_server(settings, platform.lacks)
+        server = (
+            _http_server(platform, settings) if gateway else _health_server(settings, platform.lacks, platform.misfits)
+        )
         await stack.enter_async_context(platform.running())
         if server is not None:
             await stack.enter_async_context(server.running())
@@ -92,14 +94,14 @@ def _http_server(platform: Platform, settings: Settings) -> "HttpServer":
     return HttpServer(create_app(gateway), *address(settings), on_stop=gateway.drain)
 
 
-def _health_server(settings: Settings, lacks: "Lacks") -> "HttpServer | None":
+def _health_server(settings: Settings, lacks: "Lacks", misfits: "Misfits" = tuple) -> "HttpServer | None":
     """Served only where a port is set."""
     if settings.port is None:
         return None
     from backhaul.wiring.health import health_app
     from backhaul.wiring.http import HttpServer
 
-    return HttpServer(health_app(lacks), *address(settings), on_stop=lambda: None)
+    return HttpServer(health_app(lacks, misfits), *address(settings), on_stop=lambda: None)
 
 
 def address(settings: Settings) -> tuple[str, int]:

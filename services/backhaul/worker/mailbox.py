@@ -61,12 +61,18 @@ class Mailbox:
         if delivery.content_type != CLOUDEVENT_BATCH:
             self._on_submitted(delivery)
             return
-        for message in REPLIES.read(delivery.body):
+        answers, fault = REPLIES.salvage(delivery.body)
+        for message in answers:
             self._on_answer(message.data)
+        if fault is not None:
+            raise fault
 
     def _read_control(self, delivery: Delivery) -> None:
-        for message in CONTROL.read(delivery.body):
+        requests, fault = CONTROL.salvage(delivery.body)
+        for message in requests:
             self._on_stop(message.data)
+        if fault is not None:
+            raise fault
 
 
 def _settled(read: Callable[[Delivery], Any]) -> Callable[[Delivery], None]:
@@ -76,7 +82,7 @@ def _settled(read: Callable[[Delivery], Any]) -> Callable[[Delivery], None]:
         try:
             read(delivery)
         except ValueError as error:
-            _log.error("a message to this worker cannot be read and is dropped: %s", error)
+            _log.error("a message to this worker cannot be read, and what is wrong with it is dropped: %s", error)
         delivery.ack()
 
     return on_delivery

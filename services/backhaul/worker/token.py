@@ -1,13 +1,17 @@
 """Tokens: invitations to claim, held as unsettled deliveries of one queue."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from backhaul.core import topology
-from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.complaints import Complaints
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul.worker.slots import KindSlots, Slots
+
+_log = logging.getLogger("backhaul.worker")
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +55,7 @@ class TokenStream:
         self._interrupted = False
         self._surplus: list[Token] = []
         self._aged: list[Token] = []
+        self._complaints = Complaints(_log)
 
     @property
     def shut(self) -> bool:
@@ -61,10 +66,16 @@ class TokenStream:
         """Whether tokens wait in its queue, or go back there. As far as is known, if the broker cannot be asked."""
         if self._surplus:
             return True
+        queue = topology.task_queue(self.queue)
         try:
-            return bool(await broker.ready(topology.task_queue(self.queue)))
+            waiting = await broker.ready(queue)
         except BrokerUnavailable:
             return False
+        except ConfigurationError as error:
+            self._complaints.say(f"queue {queue}", error)
+            return False
+        self._complaints.settle(f"queue {queue}")
+        return bool(waiting)
 
     @property
     def owes(self) -> bool:

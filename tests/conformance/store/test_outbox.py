@@ -154,3 +154,15 @@ async def test_a_dispatch_tells_each_event_with_the_record_it_left(store: SqlSto
     first, last = dispatch.happenings
     assert (first.record.number, first.record.seq) == (1, 4)
     assert last.record == (await current(store, running.id)).record
+
+
+async def test_no_more_is_handed_out_than_memory_bears(store: SqlStore) -> None:
+    held = await started(store, 5)
+    for record in held:
+        await advanced(store, succeeded(record, result="x" * 12 * 2**20))
+
+    found = []
+    while owed := await store.owed(NOW, 10):
+        found.append(sum(len(one.event.data) for dispatch in owed for one in dispatch.happenings) // 2**20)
+
+    assert found == [24, 24, 12]

@@ -18,9 +18,16 @@ from backhaul.testing import ManualClock
 Handle = Callable[[Sequence[Letter[str]]], Awaitable[None]]
 
 
-def read(body: bytes) -> list[str]:
-    """Raises `ValueError` for what is not ASCII."""
-    return [body.decode("ascii")]
+def read(body: bytes) -> tuple[list[str], ValueError | None]:
+    """The words that are ASCII."""
+    words: list[str] = []
+    fault: ValueError | None = None
+    for word in body.split():
+        try:
+            words.append(word.decode("ascii"))
+        except ValueError as error:
+            fault = error
+    return words, fault
 
 
 @dataclass
@@ -82,17 +89,18 @@ async def test_a_message_that_cannot_be_handled_is_set_aside_and_its_neighbours_
     async def handle(letters: Sequence[Letter[str]]) -> None:
         if any(letter.messages == ["bad"] for letter in letters):
             raise LookupError("nobody foresaw this")
-        seen.extend(letter.messages[0] for letter in letters)
+        seen.extend(message for letter in letters for message in letter.messages)
 
     clock = ManualClock()
     async with reading(handle, clock) as broker:
-        await publish(broker, b"one", b"bad", b"\xff", b"two")
+        await publish(broker, b"one", b"bad", b"\xff", b"two", b"three \xff four")
         await turns(clock)
 
         dead = await broker.get(topology.DEAD, 10)
 
-    assert seen == ["one", "two"]
+    assert seen == ["one", "two", "three", "four"]
     assert sorted((letter.body, letter.headers["bh-reason"]) for letter in dead) == [
         (b"bad", "internal"),
+        (b"three \xff four", "unreadable"),
         (b"\xff", "unreadable"),
     ]

@@ -1,5 +1,6 @@
 """When the reaper takes leases away, and what it publishes at a time."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,21 +11,34 @@ import pytest
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core import topology
 from backhaul.core.commands import Lose
+from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
+from backhaul.core.topology import Queue, Topology
 from backhaul.ledger.reaper import Reaper
+from backhaul.ledger.taskqueues import TaskQueues
 from backhaul.testing import ManualClock
-from backhaul_contracts.ids import new_task_id
+from backhaul_contracts.ids import TaskId, new_task_id
 
 LEASE = timedelta(seconds=20)
 TICK = timedelta(milliseconds=500)
 
 
 class OneLapsed:
-    """The one call of the store that matters here."""
+    """The one call of the store that matters here: it finds another lapsed attempt each time."""
 
     async def lapsed(self, limit: int) -> list[Lose]:
-        return [Lose(new_task_id(0), 1)]
+        return [Lose(new_task_id(), 1)]
+
+
+@dataclass
+class LaggingRecorder:
+    """Attempts that stay lapsed, since nobody has read yet what was sent."""
+
+    count: int
+
+    async def lapsed(self, limit: int) -> list[Lose]:
+        return [Lose(TaskId(f"tsk_{n}"), 1) for n in range(min(limit, self.count))]
 
 
 @dataclass
@@ -32,10 +46,17 @@ class Stage:
     clock: ManualClock
     broker: MemoryBroker
     store: Store
+    _queues: TaskQueues | None = None
+
+    @property
+    def queues(self) -> TaskQueues:
+        if self._queues is None:
+            self._queues = TaskQueues(self.broker)
+        return self._queues
 
     def reaper(self, *, alone: bool = False) -> Reaper:
         relay = Relay(self.store, self.broker, self.clock)
-        return Reaper(self.store, self.broker, relay, self.clock, "/test", patience=LEASE, alone=alone)
+        return Reaper(self.store, self.broker, relay, self.queues, self.clock, "/test", patience=LEASE, alone=alone)
 
     async def look(self, reaper: Reaper, length: timedelta) -> int:
         """How many attempts it declares lost while it looks at every tick for this long."""
@@ -44,6 +65,9 @@ class Stage:
             self.clock.advance(TICK)
             await reaper.reap()
         return await self._lost() - before
+
+    async def tokens(self, *queues: str) -> list[int | None]:
+        return [await self.broker.ready(topology.task_queue(queue)) for queue in queues]
 
     async def _lost(self) -> int:
         return await self.broker.ready(topology.ledger_queue(0)) or 0
@@ -94,3 +118,87 @@ async def test_it_waits_for_a_lease_after_it_stood_still_or_the_clock_was_set(
 
     assert await stage.look(reaper, LEASE) == 0
     assert await stage.look(reaper, 2 * TICK) > 0
+
+
+async def test_a_lapse_is_sent_once_in_a_lease_however_long_the_recorder_takes(stage: Stage) -> None:
+    stage.store = cast("Store", LaggingRecorder(count=1_700))
+    reaper = stage.reaper(alone=True)
+
+    assert await stage.look(reaper, LEASE) == 1_700
+    assert await stage.look(reaper, LEASE) == 1_700
+
+
+@dataclass
+class Waiting:
+    """A store in which tasks wait in queues."""
+
+    queues: dict[str, int]
+
+    async def claimable(self) -> dict[str, int]:
+        return self.queues
+
+
+async def test_tokens_are_issued_for_a_queue_that_has_had_none_for_two_looks(stage: Stage) -> None:
+    stage.store = cast("Store", Waiting({"short": 3, "served": 3, "empty": 0}))
+    reaper = stage.reaper()
+    await stage.queues.declare(["short", "served", "empty"])
+    await reaper.issue("served", 1)
+
+    await reaper.balance()
+    first = await stage.tokens("short", "served", "empty")
+    await reaper.balance()
+
+    assert first == [0, 1, 0]
+    assert await stage.tokens("short", "served", "empty") == [3, 1, 0]
+
+
+async def test_a_queue_that_was_deleted_is_made_again_and_gets_its_tokens(stage: Stage) -> None:
+    stage.store = cast("Store", Waiting({"gone": 2}))
+    reaper = stage.reaper()
+
+    for _ in range(3):
+        await reaper.balance()
+
+    assert await stage.tokens("gone") == [2]
+
+
+async def test_a_queue_that_does_not_fit_hinders_no_other_and_is_complained_of_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.store = cast("Store", Waiting({"misfit": 2, "fine": 2}))
+    reaper = stage.reaper()
+    await stage.broker.declare(Topology(queues=(Queue(topology.task_queue("misfit"), delivery_limit=3),)))
+
+    misfits = await stage.queues.declare(["misfit", "fine"])
+    await stage.queues.declare(["misfit", "fine"])
+    for _ in range(3):
+        await reaper.balance()
+
+    assert len(misfits) == 1
+    assert stage.queues.misfits == misfits
+    assert caplog.text.count("other properties") == 1
+    assert await stage.tokens("fine") == [2]
+
+
+async def test_what_is_set_up_wrong_is_said_once_and_tried_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    reaper = stage.reaper()
+    tries = 0
+    enough = asyncio.Event()
+
+    async def act() -> bool:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise ConfigurationError("RabbitMQ does not let us: ask somebody")
+        enough.set()
+        return False
+
+    loop = asyncio.create_task(reaper._every(TICK, act))
+    while not enough.is_set():
+        stage.clock.advance(TICK)
+        await asyncio.sleep(0)
+    loop.cancel()
+
+    assert caplog.text.count("does not let us") == 1

@@ -61,6 +61,8 @@ class ScriptedLedger:
         self.silent_on_beats = False
         self.silent_on_claims = False
         self.silent_on_reports = False
+        self.garble = False
+        """Put something in front of what it says that nobody can read."""
         self.known = True
         self.lease = 20.0
         self.rule: Ruler = self.record
@@ -197,6 +199,8 @@ class ScriptedLedger:
 
     async def _send(self, exchange: str, key: str, type: type[CloudEvent], items: Any) -> None:
         body = write_batch("/backhaul/ledger", type, list[BaseModel](items))
+        if self.garble:
+            body = b'[{"type":"dev.backhaul.of.tomorrow"},' + body[1:]
         message = Message(
             exchange=exchange,
             routing_key=key,

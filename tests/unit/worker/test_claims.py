@@ -9,6 +9,7 @@ import pytest
 
 from backhaul import Service
 from backhaul.core import topology
+from backhaul.core.errors import ConfigurationError
 from backhaul.worker.credit import _PACE_SECONDS
 from backhaul_contracts.claims import Claim
 from tests.unit.worker.held_clock import turns
@@ -146,6 +147,18 @@ async def test_a_claim_without_an_answer_is_repeated_until_it_has_one() -> None:
     assert len({claim.claim_id for claim in claims}) == 1
     assert [claim.repeat for claim in claims] == [False, True, True, True]
     assert len({claim.beat for claim in claims}) == 1
+
+
+async def test_one_answer_that_cannot_be_read_takes_no_other_down(caplog: pytest.LogCaptureFixture) -> None:
+    go = asyncio.Event()
+
+    async with play(waiter(go)) as stage:
+        stage.ledger.garble = True
+        await stage.ledger.offer("test.it")
+        await until(lambda: stage.worker.view().running == 1)
+        go.set()
+
+    assert "cannot be read" in caplog.text
 
 
 async def test_a_second_answer_to_a_claim_starts_nothing() -> None:
@@ -294,6 +307,28 @@ async def test_two_queues_share_the_slots_and_neither_starves(slots: int) -> Non
 
     assert order[:150].count("b") >= 20
     assert left == (0, 0)
+
+
+async def test_a_queue_that_cannot_be_looked_at_ends_no_worker(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("test", slots=1)
+    done: list[str] = []
+
+    @service.handler("test.a", queue="a")
+    @service.handler("test.b", queue="b")
+    async def handle(name: str) -> None:
+        done.append(name)
+
+    async with play(service) as stage:
+        stage.broker.ready = refused  # type: ignore[method-assign]
+        for name in ("a", "b") * 20:
+            await stage.ledger.offer(f"test.{name}", name, queue=name)
+        await until(lambda: len(done) == 40)
+
+    assert caplog.text.count("access refused") == 2
+
+
+async def refused(queue: str) -> int | None:
+    raise ConfigurationError(f"{queue}: access refused")
 
 
 async def test_tokens_of_one_of_two_queues_wait_there_while_all_slots_are_taken_for_long() -> None:

@@ -184,7 +184,8 @@ class Store(Protocol):
 
     async def owed(self, age: timedelta, limit: int) -> list[Dispatch]:
         """Outbox entries older than `age`, in order of their commit, locked against other sweepers for as long as
-        it takes to publish them (30 s): left behind by a crash or a broker outage."""
+        it takes to publish them (30 s): left behind by a crash or a broker outage. At most `limit`, and no more than
+        memory bears, but at least one if there is one."""
         ...
 
     async def settle(self, outbox_ids: Sequence[str]) -> None:

@@ -1,0 +1,60 @@
+"""The queues that carry tokens: made to exist, each by itself, so that one that cannot be holds up no other."""
+
+import logging
+from collections.abc import Iterable
+
+from backhaul.core import topology
+from backhaul.core.complaints import Complaints
+from backhaul.core.errors import ConfigurationError
+from backhaul.core.ports.broker import Broker
+
+_log = logging.getLogger("backhaul.ledger")
+
+
+class TaskQueues:
+    """Declares and counts them. What is wrong with one is logged once and stands in `misfits` until it is mended."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._complaints = Complaints(_log)
+
+    @property
+    def misfits(self) -> list[str]:
+        """One sentence for each queue that is not as it should be: thing, fact, remedy."""
+        return self._complaints.standing
+
+    async def declare(self, queues: Iterable[str]) -> list[str]:
+        """Make them exist; returns what is wrong with those that cannot be. Raises `BrokerUnavailable`."""
+        names = sorted(set(queues))
+        try:
+            await self._broker.declare(topology.task_queues(names))
+        except ConfigurationError:
+            return [fault for name in names if (fault := await self._fault(name)) is not None]
+        for name in names:
+            self._complaints.settle(_thing(name))
+        return []
+
+    async def ready(self, queue: str) -> int | None:
+        """How many tokens wait; None if that cannot be told. A queue that is missing is made. Raises
+        `BrokerUnavailable`."""
+        try:
+            count = await self._broker.ready(topology.task_queue(queue))
+        except ConfigurationError as error:
+            self._complaints.say(_thing(queue), error)
+            return None
+        if count is None:
+            return None if await self.declare([queue]) else 0
+        return count
+
+    async def _fault(self, queue: str) -> str | None:
+        try:
+            await self._broker.declare(topology.task_queues([queue]))
+        except ConfigurationError as error:
+            self._complaints.say(_thing(queue), error)
+            return str(error)
+        self._complaints.settle(_thing(queue))
+        return None
+
+
+def _thing(queue: str) -> str:
+    return f"queue {topology.task_queue(queue)}"
