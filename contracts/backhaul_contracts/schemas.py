@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from backhaul_contracts import messages as m
+from backhaul_contracts.deadletters import DeadLetterPage
 from backhaul_contracts.events import Event, EventPage
 from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.listings import KindPage, WorkerPage
@@ -49,6 +50,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     KindSpec,
     KindPage,
     WorkerPage,
+    DeadLetterPage,
     Problem,
 )
 """What a client is answered."""

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -12,7 +13,8 @@ from rich.text import Text
 
 from backhaul.cli import wording
 from backhaul.cli.terminal import printable
-from backhaul.client import KindInfo, WorkerInfo
+from backhaul.client import DeadLetter, KindInfo, WorkerInfo
+from backhaul_contracts.deadletters import Encoding
 from backhaul_contracts.tasks import Status, Task
 
 _LONGEST_JSON = 2000
@@ -59,6 +61,44 @@ def workers(found: Sequence[WorkerInfo]) -> Table:
         heard = wording.age(worker.last_heartbeat)
         table.add_row(worker.id, worker.service, worker.version, worker.state, running, heard)
     return table
+
+
+def dead_letters(found: Sequence[DeadLetter]) -> Table:
+    """One dead letter a row."""
+    table = _table("id", "queue", "reason", "sent to", "task", "came", "detail")
+    for letter in found:
+        sent_to = f"{letter.exchange} {letter.routing_key}".strip()
+        came = wording.age(letter.received_at) if letter.received_at else "?"
+        facts = letter.queue.removeprefix("backhaul."), letter.reason, sent_to, letter.task_id or "", came
+        table.add_row(letter.id, *map(printable, facts), printable(_line(letter.detail or "")))
+    return table
+
+
+def dead_letter(letter: DeadLetter) -> RenderableType:
+    """All there is to know of a dead letter."""
+    table = Table.grid(padding=(0, 2))
+    facts = {
+        "id": letter.id,
+        "queue": letter.queue,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "sent to": f"{letter.exchange or 'the default exchange'}, key {letter.routing_key}",
+        "task": letter.task_id,
+        "message id": letter.message_id,
+        "content type": letter.content_type,
+        "came": letter.received_at and _local(letter.received_at),
+        "size": wording.size(letter.body_size),
+    }
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(name, style="bold"), Text(printable(value)))
+    body = _json(letter.body) if letter.body_encoding is Encoding.JSON else printable(letter.body)
+    headers = Text.assemble(("\nheaders\n", "bold"), _json(letter.headers))
+    return Group(table, headers, Text.assemble((f"\nbody ({letter.body_encoding})\n", "bold"), body))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _table(*columns: str) -> Table:
@@ -109,7 +149,11 @@ def _times(task: Task) -> Iterator[tuple[str, str]]:
     }
     for name, moment in moments.items():
         if moment is not None:
-            yield name, moment.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+            yield name, _local(moment)
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _json(value: Any) -> str:

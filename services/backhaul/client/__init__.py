@@ -19,6 +19,7 @@ from backhaul.client.errors import (
     UnexpectedAnswer,
 )
 from backhaul.client.output import Output
+from backhaul_contracts.deadletters import DeadLetter
 from backhaul_contracts.events import Event
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.listings import KindInfo, WorkerInfo
@@ -33,6 +34,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "ConnectionFailed",
+    "DeadLetter",
     "Event",
     "Failure",
     "InvalidRequest",

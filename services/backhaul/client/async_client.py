@@ -12,6 +12,7 @@ from backhaul.client.async_task import AsyncTask
 from backhaul.client.connection import Connection
 from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
+from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.listings import KindInfo, KindPage, WorkerInfo, WorkerPage
 from backhaul_contracts.tasks import Task, TaskPage
@@ -95,6 +96,43 @@ class AsyncClient:
     async def workers(self) -> Sequence[WorkerInfo]:
         """Who does the work."""
         return answers.value(WorkerPage, await self._connection.call("GET", "/v1/workers")).data
+
+    async def dead_letters(
+        self, *, limit: int | None = None, queue: str | None = None, reason: str | None = None
+    ) -> AsyncGenerator[DeadLetter]:
+        """What could not be handled, newest first, at most `limit`; long bodies are cut (`body_truncated`).
+
+        `queue` and `reason` leave out all others. Raises `Overloaded` while the broker is down.
+        """
+        params = {name: value for name, value in (("queue", queue), ("reason", reason)) if value is not None}
+        remaining = limit
+        while remaining is None or remaining > 0:
+            size = {"limit": min(_LARGEST_PAGE, remaining or _LARGEST_PAGE)}
+            response = await self._connection.call("GET", "/v1/dead-letters", params=params | size)
+            page = answers.value(DeadLetterPage, response)
+            for letter in page.data:
+                yield letter
+            if page.next_cursor is None:
+                return
+            params["cursor"] = page.next_cursor
+            remaining = None if remaining is None else remaining - len(page.data)
+
+    async def dead_letter(self, letter_id: str) -> DeadLetter:
+        """A dead letter with its whole body. Raises `NotFound`."""
+        return answers.value(DeadLetter, await self._connection.call("GET", _letter(letter_id)))
+
+    async def replay_dead_letter(self, letter_id: str) -> DeadLetter:
+        """Send a message again where it was sent first. Raises `NotFound`, and `Conflict` if no queue takes it now."""
+        response = await self._connection.call("POST", f"{_letter(letter_id)}/replay", repeatable=False)
+        return answers.value(DeadLetter, response)
+
+    async def delete_dead_letter(self, letter_id: str) -> None:
+        """Forget a message that could not be handled. Raises `NotFound`."""
+        await self._connection.call("DELETE", _letter(letter_id), repeatable=False)
+
+
+def _letter(letter_id: str) -> str:
+    return f"/v1/dead-letters/{quote(letter_id, safe='')}"
 
 
 def _configured(api_key: str | None) -> tuple[str, str | None]:

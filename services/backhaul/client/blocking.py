@@ -14,6 +14,7 @@ from backhaul.client.loop_thread import LoopThread
 from backhaul.client.output import Output
 from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
+from backhaul_contracts.deadletters import DeadLetter
 from backhaul_contracts.events import Event
 from backhaul_contracts.listings import KindInfo, WorkerInfo
 from backhaul_contracts.tasks import Task
@@ -137,6 +138,27 @@ class Client:
     def workers(self) -> Sequence[WorkerInfo]:
         """Who does the work."""
         return self._thread.run(self._client.workers())
+
+    def dead_letters(
+        self, *, limit: int | None = None, queue: str | None = None, reason: str | None = None
+    ) -> Iterator[DeadLetter]:
+        """What could not be handled, newest first, at most `limit`; long bodies are cut (`body_truncated`).
+
+        `queue` and `reason` leave out all others. Raises `Overloaded` while the broker is down.
+        """
+        return self._thread.iterate(self._client.dead_letters(limit=limit, queue=queue, reason=reason))
+
+    def dead_letter(self, letter_id: str) -> DeadLetter:
+        """A dead letter with its whole body. Raises `NotFound`."""
+        return self._thread.run(self._client.dead_letter(letter_id))
+
+    def replay_dead_letter(self, letter_id: str) -> DeadLetter:
+        """Send a message again where it was sent first. Raises `NotFound`, and `Conflict` if no queue takes it now."""
+        return self._thread.run(self._client.replay_dead_letter(letter_id))
+
+    def delete_dead_letter(self, letter_id: str) -> None:
+        """Forget a message that could not be handled. Raises `NotFound`."""
+        self._thread.run(self._client.delete_dead_letter(letter_id))
 
     def _bound(self, handle: AsyncTask) -> BlockingTask:
         return BlockingTask(handle, self._thread)

@@ -66,11 +66,11 @@ class Unauthorized(Refused):
 
 
 class NotFound(Refused):
-    """There is no such task or kind, or it is no longer kept."""
+    """There is no such task, kind or dead letter, or it is no longer kept."""
 
 
 class Conflict(Refused):
-    """The task is not in a status that allows this."""
+    """The task is not in a status that allows this, or no queue takes the dead letter."""
 
 
 class InvalidRequest(Refused):

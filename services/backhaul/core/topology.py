@@ -22,6 +22,9 @@ INVALID = "backhaul.invalid"
 UNROUTED = "backhaul.unrouted"
 
 TOKEN_DELIVERY_LIMIT = 50
+# No limit at all would be 20 from RabbitMQ 4.0, and -1 means "none" there and "drop at once" on 3.10: this number is
+# out of reach on all of them.
+NEVER = 1_000_000_000
 OWNED_EXPIRY = timedelta(seconds=60)
 OWNED_BYTES = 64 * 1024 * 1024
 
@@ -98,7 +101,8 @@ def platform(ledger_shards: int) -> Topology:
             *shard_queues,
             Queue(DEAD),
             Queue(INVALID),
-            Queue(UNROUTED),
+            # Messages come here as they were sent, with any expiration, which must not make them vanish.
+            Queue(UNROUTED, dead_letter_to=DEAD, delivery_limit=NEVER),
         ),
         bindings=(
             Binding(SUBMIT, SUBMIT, "#"),

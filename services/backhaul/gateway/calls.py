@@ -1,6 +1,8 @@
 """The calls of the HTTP API, v1: where each leads, and what it asks for and answers."""
 
+from backhaul.core.deadletters import QUEUES
 from backhaul.gateway.conditions import EVENT_STREAM
+from backhaul.gateway.deadletters import MOST_LETTERS, DeadLetters
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.health import Health, Readiness
@@ -9,6 +11,7 @@ from backhaul.gateway.routes import JSON, Operation, Route, in_header, in_path, 
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import BatchAnswer, Submissions
 from backhaul.gateway.tasks import Tasks
+from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
 from backhaul_contracts.events import EventPage
 from backhaul_contracts.listings import KindInfo, KindPage, WorkerPage
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
@@ -147,6 +150,42 @@ LIST_WORKERS = Operation(
     answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
     problems=(503,),
 )
+_LETTER = in_path("letter_id", "As the list names it.")
+LIST_DEAD_LETTERS = Operation(
+    tag="dead letters",
+    summary="List what could not be handled, newest first",
+    description="Long bodies are cut. `unseen` counts those that wait behind what one look goes through.",
+    parameters=(
+        query("queue", "", {"type": "string", "enum": [*QUEUES]}),
+        query("reason", "A problem code, or `expired`, `rejected`, `delivery_limit`, `unrouted`.", _TEXT),
+        query("limit", "", {"type": "integer", "minimum": 1, "maximum": MOST_LETTERS, "default": 50}),
+        query("cursor", "`next_cursor` of the page before.", _TEXT),
+    ),
+    answers={200: ("A page of dead letters.", {JSON: DeadLetterPage})},
+    problems=(422, 503),
+)
+DEAD_LETTER = Operation(
+    tag="dead letters",
+    summary="Show a dead letter with its whole body",
+    parameters=(_LETTER,),
+    answers={200: ("The letter.", {JSON: DeadLetter})},
+    problems=(404, 503),
+)
+REPLAY_DEAD_LETTER = Operation(
+    tag="dead letters",
+    summary="Send a dead letter again where it was sent first",
+    description="It leaves the dead letters when the broker has taken it, and may come back as another one.",
+    parameters=(_LETTER,),
+    answers={202: ("It is on its way.", {JSON: DeadLetter})},
+    problems=(404, 409, 503),
+)
+DELETE_DEAD_LETTER = Operation(
+    tag="dead letters",
+    summary="Delete a dead letter",
+    parameters=(_LETTER,),
+    answers={204: ("It is gone.", {})},
+    problems=(404, 503),
+)
 ALIVE = Operation(tag="health", summary="Whether the process lives", answers={200: ("It does.", {JSON: None})})
 READY = Operation(
     tag="health",
@@ -166,7 +205,7 @@ def routes(gateway: Gateway) -> list[Route]:
     """Every route, the busiest first: they are tried in this order."""
     events = Events(gateway)
     submissions, tasks, steering = Submissions(gateway, events), Tasks(gateway), Steering(gateway)
-    kinds, health = Kinds(gateway), Health(gateway)
+    kinds, letters, health = Kinds(gateway), DeadLetters(gateway), Health(gateway)
     limit = gateway.settings.max_body
     return [
         Route(method, path, endpoint, operation, body_limit=limit)
@@ -184,6 +223,10 @@ def routes(gateway: Gateway) -> list[Route]:
             ("GET", "/v1/kinds", kinds.list_kinds, LIST_KINDS),
             ("GET", "/v1/kinds/{kind}", kinds.kind, KIND),
             ("GET", "/v1/workers", kinds.list_workers, LIST_WORKERS),
+            ("GET", "/v1/dead-letters", letters.list_dead_letters, LIST_DEAD_LETTERS),
+            ("GET", "/v1/dead-letters/{letter_id}", letters.dead_letter, DEAD_LETTER),
+            ("POST", "/v1/dead-letters/{letter_id}/replay", letters.replay_dead_letter, REPLAY_DEAD_LETTER),
+            ("DELETE", "/v1/dead-letters/{letter_id}", letters.delete_dead_letter, DELETE_DEAD_LETTER),
             ("GET", "/healthz", health.alive, ALIVE),
             ("GET", "/readyz", health.ready, READY),
         )

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from backhaul.core.errors import StoreUnavailable
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 
 T = TypeVar("T")
 
 STORE_PATIENCE = timedelta(milliseconds=1800)
+BROKER_PATIENCE = timedelta(milliseconds=1500)
 
 
 async def answered(reply: Awaitable[T]) -> T:
@@ -21,6 +22,17 @@ async def answered(reply: Awaitable[T]) -> T:
         raise StoreUnavailable(
             f"the database did not answer within {STORE_PATIENCE.total_seconds()} s: check its load and its connection"
         ) from None
+
+
+async def carried(reply: Awaitable[T]) -> T:
+    """What the broker answers. Raises `BrokerUnavailable` also if it does not answer in time, or refuses."""
+    try:
+        async with asyncio.timeout(BROKER_PATIENCE.total_seconds()):
+            return await reply
+    except TimeoutError:
+        raise BrokerUnavailable(f"the broker did not answer within {BROKER_PATIENCE.total_seconds()} s") from None
+    except ConfigurationError as error:
+        raise BrokerUnavailable(str(error)) from error
 
 
 async def first_of(*waits: Coroutine[Any, Any, object]) -> None:

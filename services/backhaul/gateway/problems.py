@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backhaul.core.acceptance import TRACEPARENT
-from backhaul.core.errors import Rejected, StoreUnavailable
+from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.gateway.replies import Header, Reply, retry_after
 from backhaul_contracts import codec
 from backhaul_contracts.problems import PROBLEM_JSON, Problem, ProblemCode
@@ -32,7 +32,7 @@ def problem_reply(
     return Reply(refusal.problem.status, body, headers, media_type=_MEDIA_TYPE)
 
 
-def known_fault(error: Rejected | StoreUnavailable) -> Reply:
+def known_fault(error: Rejected | StoreUnavailable | BrokerUnavailable) -> Reply:
     """The answer to an error that was foreseen."""
     if isinstance(error, StoreUnavailable):
         _log.debug("a request is answered 503: %s", error)
@@ -40,6 +40,9 @@ def known_fault(error: Rejected | StoreUnavailable) -> Reply:
             "The database does not answer at the moment: try again. What was asked for may have been done even so; "
             "with an Idempotency-Key a submit can be repeated safely."
         )
+    if isinstance(error, BrokerUnavailable):
+        _log.warning("a request is answered 503: %s", error)
+        return unavailable("The broker does not answer at the moment, or is asked by too many: try again.")
     if error.code is ProblemCode.PAYLOAD_TOO_LARGE:  # the rest of the body is still under way
         return problem_reply(error, [_CLOSE])
     return problem_reply(error)

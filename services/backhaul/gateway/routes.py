@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backhaul.core.errors import Rejected, StoreUnavailable
+from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.gateway.problems import known_fault
 from backhaul.gateway.request import Disconnected, Request
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
@@ -88,7 +88,7 @@ class Route(APIRoute):
             await answer(scope, receive, send)
         except Disconnected:
             return
-        except (Rejected, StoreUnavailable) as error:
+        except (Rejected, StoreUnavailable, BrokerUnavailable) as error:
             await known_fault(error)(scope, receive, send)
 
 

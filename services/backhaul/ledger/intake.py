@@ -118,7 +118,6 @@ class Intake:
     async def _set_aside(self, delivery: Delivery, problem: Problem) -> None:
         pointed = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in problem.errors)
         detail = f"{problem.detail or problem.title} {pointed}".strip()
-        _log.warning("a submission to %s is set aside: %s: %s", delivery.routing_key, problem.code, detail)
         await dead_letter(self._broker, topology.INVALID, delivery, problem.code, detail, self._clock.now())
 
 

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from backhaul.broker.memory.consumer import MemoryConsumer, Taken
 from backhaul.broker.memory.faults import Faults
 from backhaul.broker.memory.hub import Hub
+from backhaul.broker.memory.looking import looking
+from backhaul.broker.memory.queue import MemoryQueue
 from backhaul.broker.memory.subscriber import Handling
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, Unroutable
-from backhaul.core.ports.broker import Delivery, Message, Subscription
+from backhaul.core.ports.broker import Delivery, Look, Message, Subscription
 from backhaul.core.topology import Misfit, Topology
 
 
@@ -121,13 +124,15 @@ class MemoryBroker:
         return await self.consume(queue, handling.take, credit=credit)
 
     async def get(self, queue: str, limit: int) -> list[Delivery]:
-        self._need()
-        found = self.hub.queue(queue)
-        if found is None:
-            raise ConfigurationError(f"queue {queue} does not exist: run `backhaul topology apply`")
+        found = self._standing(queue)
         taken = Taken(self.hub, queue)
         self._taken = [known for known in self._taken if len(known)] + [taken]
         return [taken.take(stored) for stored in found.take(limit)]
+
+    def look(
+        self, queue: str, want: Callable[[Delivery], bool], *, most: int, heaviest: int
+    ) -> AbstractAsyncContextManager[Look]:
+        return looking(self._standing(queue), want, most, heaviest, lambda: self.connected)
 
     async def ready(self, queue: str) -> int | None:
         self._need()
@@ -159,6 +164,13 @@ class MemoryBroker:
         if self.connected:
             for consumer in self._consumers:
                 consumer.attach()
+
+    def _standing(self, queue: str) -> MemoryQueue:
+        self._need()
+        found = self.hub.queue(queue)
+        if found is None:
+            raise ConfigurationError(f"queue {queue} does not exist: run `backhaul topology apply`")
+        return found
 
     def _need(self) -> None:
         if not self.connected:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from backhaul.core.ports.broker import Message
 
@@ -47,7 +47,7 @@ class MemoryDelivery:
 
     @property
     def content_type(self) -> str | None:
-        return self.stored.message.content_type
+        return self.stored.message.content_type or None
 
     @property
     def exchange(self) -> str:
@@ -82,7 +82,23 @@ class MemoryDelivery:
         return self.stored.message.expiration
 
     @property
-    def headers(self) -> Mapping[str, object]:
+    def content_encoding(self) -> str | None:
+        return self.stored.message.content_encoding
+
+    @property
+    def timestamp(self) -> datetime | None:
+        return self.stored.message.timestamp
+
+    @property
+    def type(self) -> str | None:
+        return self.stored.message.type
+
+    @property
+    def app_id(self) -> str | None:
+        return self.stored.message.app_id
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
         if not self._earlier:
             return self.stored.headers
         return {**self.stored.headers, "x-delivery-count": self._earlier}

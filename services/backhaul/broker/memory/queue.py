@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from backhaul.broker.memory.delivery import Stored
@@ -46,6 +47,8 @@ class MemoryQueue:
         self.spec = spec
         self.running = True
         """False while the broker is down."""
+        self.look_lock = asyncio.Lock()
+        """Held by who looks through the queue."""
         self._keeper = keeper
         self._takers: list[Taker] = []
         self._changes = 0
@@ -91,15 +94,39 @@ class MemoryQueue:
             if self.spec.dead_letter_to is not None and stored.deliveries > self.spec.delivery_limit:
                 self._keeper.dead_letter(self.spec, stored, "delivery_limit")
                 continue
-            before = next((n for n, other in enumerate(self._ready) if other.place > stored.place), len(self._ready))
-            self._ready.insert(before, stored)
-            self._bytes += len(stored.message.body)
-        self.schedule()
+            self.put_back(stored)
 
     def take(self, limit: int) -> list[Stored]:
         """The first messages that wait."""
         self._expire()
         return [self._pop() for _ in range(min(limit, len(self._ready)))]
+
+    def look(self, most: int, heaviest: int) -> list[Stored]:
+        """The first messages that wait, and go on waiting: `most`, or as many as have `heaviest` bytes together."""
+        self._expire()
+        seen: list[Stored] = []
+        for stored in islice(self._ready, most):
+            if heaviest <= 0:
+                break
+            seen.append(stored)
+            heaviest -= len(stored.message.body)
+        return seen
+
+    def remove(self, stored: Stored) -> bool:
+        """Take one message out of those that wait. False: it is not among them."""
+        try:
+            self._ready.remove(stored)
+        except ValueError:
+            return False
+        self._bytes -= len(stored.message.body)
+        return True
+
+    def put_back(self, stored: Stored) -> None:
+        """What was removed waits again, at its old place, and was not delivered."""
+        before = next((n for n, other in enumerate(self._ready) if other.place > stored.place), len(self._ready))
+        self._ready.insert(before, stored)
+        self._bytes += len(stored.message.body)
+        self.schedule()
 
     def forget_transient(self) -> None:
         """What a restart of the broker does; quorum queues keep everything."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,11 @@ from backhaul.broker.rabbitmq.consumer import Consumer
 from backhaul.broker.rabbitmq.errors import NOT_FOUND, ChannelLost
 from backhaul.broker.rabbitmq.link import Link
 from backhaul.broker.rabbitmq.listing import take
+from backhaul.broker.rabbitmq.looking import PATIENCE, looking
 from backhaul.broker.rabbitmq.session import RefusedError, Session
 from backhaul.broker.rabbitmq.supervision import Supervisor
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
-from backhaul.core.ports.broker import Delivery, Message, Subscription
+from backhaul.core.ports.broker import Delivery, Look, Message, Subscription
 from backhaul.core.topology import Misfit, Topology
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class RabbitBroker:
         self._heartbeat = heartbeat
         self._running: asyncio.Task[None] | None = None
         self._supervisor = self._supervise()
+        self._looks = asyncio.Lock()
 
     @property
     def connected(self) -> bool:
@@ -142,18 +144,57 @@ class RabbitBroker:
         with _explained(self._supervisor.consuming, queue):
             return list(await take(self._supervisor.consuming.current(), queue, limit))
 
+    @asynccontextmanager
+    async def look(
+        self, queue: str, want: Callable[[Delivery], bool], *, most: int, heaviest: int
+    ) -> AsyncIterator[Look]:
+        self._supervisor.consuming.current()
+        async with self._turn_to_look(queue), self._visiting("look") as session:
+            with _explained(self._supervisor.consuming, queue):
+                async with looking(session, queue, want, most, heaviest) as look:
+                    yield look
+
     async def ready(self, queue: str) -> int | None:
         with _explained(self._supervisor.consuming):
             return await objects.ready(self._supervisor.consuming.current(), queue)
 
+    @asynccontextmanager
+    async def _turn_to_look(self, queue: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._looks.acquire()
+        except TimeoutError:
+            raise BrokerUnavailable(f"others look through {queue} at this moment: try again") from None
+        try:
+            yield
+        finally:
+            self._looks.release()
+
+    @asynccontextmanager
+    async def _visiting(self, purpose: str) -> AsyncIterator[Session]:
+        """A connection for one purpose. It is closed in order, or dropped at once if anything fails."""
+        with _explained(self._supervisor.consuming):
+            async with asyncio.timeout(PATIENCE):
+                session = await self._connect(purpose)
+        try:
+            yield session
+        except BaseException:
+            session.wire.abort()
+            raise
+        finally:
+            await session.close()
+
     async def _visit(self, visits: AsyncExitStack) -> Session:
         """A connection for a look around, which the look may cost; closed with `visits`."""
-        try:
-            session = await Session.open(self._url, name=f"{self._name} (check)", heartbeat=self._heartbeat)
-        except RefusedError as error:
-            raise error.refusal.error() from error
+        session = await self._connect("check")
         visits.push_async_callback(session.close)
         return session
+
+    async def _connect(self, purpose: str) -> Session:
+        try:
+            return await Session.open(self._url, name=f"{self._name} ({purpose})", heartbeat=self._heartbeat)
+        except RefusedError as error:
+            raise error.refusal.error() from error
 
     def _supervise(self) -> Supervisor:
         return Supervisor(self._url, name=self._name, heartbeat=self._heartbeat, publish_timeout=self._publish_timeout)

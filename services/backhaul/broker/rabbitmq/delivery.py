@@ -3,7 +3,8 @@
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
@@ -81,12 +82,19 @@ class Settlements:
         return b"".join(frames)
 
 
+class Settler(Protocol):
+    """Takes what is said of a delivery, by its tag."""
+
+    def ack(self, tag: int) -> None: ...
+    def requeue(self, tag: int) -> None: ...
+
+
 class RabbitDelivery:
     """A delivery whose properties are decoded when they are asked for: most are never looked at."""
 
     __slots__ = ("_arguments", "_decoded", "_header", "_settled", "_settlements", "_start", "_tag", "body")
 
-    def __init__(self, settlements: Settlements, arguments: bytes, start: int, header: bytes, body: bytes) -> None:
+    def __init__(self, settlements: Settler, arguments: bytes, start: int, header: bytes, body: bytes) -> None:
         self.body = body
         self._settlements = settlements
         self._arguments = arguments
@@ -140,8 +148,24 @@ class RabbitDelivery:
         return parse_expiration(self._properties.expiration)
 
     @property
-    def headers(self) -> Mapping[str, object]:
+    def headers(self) -> Mapping[str, Any]:
         return self._properties.headers or {}
+
+    @property
+    def content_encoding(self) -> str | None:
+        return self._properties.content_encoding
+
+    @property
+    def timestamp(self) -> datetime | None:
+        return self._properties.timestamp
+
+    @property
+    def type(self) -> str | None:
+        return self._properties.message_type
+
+    @property
+    def app_id(self) -> str | None:
+        return self._properties.app_id
 
     @property
     def redelivered(self) -> bool:

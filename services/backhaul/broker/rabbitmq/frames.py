@@ -6,12 +6,12 @@ Layout: AMQP 0-9-1, sections 2.3.5 (framing) and 4.2.6 (content), method numbers
 from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from pamqp import encode
 from pamqp.common import FieldTable
 
-from backhaul.core.ports.broker import Message
+from backhaul.core.ports.broker import HeaderValue, Message
 
 METHOD: Final = 1
 HEADER: Final = 2
@@ -36,6 +36,7 @@ BASIC_NACK: Final = (60 << 16) | 120
 
 _BASIC_CLASS: Final = 60
 _CONTENT_TYPE: Final = 1 << 15
+_CONTENT_ENCODING: Final = 1 << 14
 _HEADERS: Final = 1 << 13
 _DELIVERY_MODE: Final = 1 << 12
 _PRIORITY: Final = 1 << 11
@@ -43,6 +44,9 @@ _CORRELATION_ID: Final = 1 << 10
 _REPLY_TO: Final = 1 << 9
 _EXPIRATION: Final = 1 << 8
 _MESSAGE_ID: Final = 1 << 7
+_TIMESTAMP: Final = 1 << 6
+_TYPE: Final = 1 << 5
+_APP_ID: Final = 1 << 3
 
 frame_start = Struct(">BHI").unpack_from
 """Kind, channel number and size of the frame that starts at an offset."""
@@ -57,6 +61,7 @@ _content = Struct(">BHIHHQH").pack
 _CONTENT_FIXED = 14
 _settle = Struct(">BHIIQBB").pack
 _SETTLE_SIZE = 13
+_MULTIPLE, _REQUEUE = 1, 2
 
 
 def ack_frame(channel: int, tag: int, *, multiple: bool) -> bytes:
@@ -67,6 +72,11 @@ def ack_frame(channel: int, tag: int, *, multiple: bool) -> bytes:
 def requeue_frame(channel: int, tag: int) -> bytes:
     """`basic.reject` with requeue: from RabbitMQ 4.3 a nack no longer counts towards the delivery limit."""
     return _settle(METHOD, channel, _SETTLE_SIZE, BASIC_REJECT, tag, True, FRAME_END[0])
+
+
+def return_frame(channel: int, tag: int) -> bytes:
+    """`basic.nack` with requeue of all deliveries up to one."""
+    return _settle(METHOD, channel, _SETTLE_SIZE, BASIC_NACK, tag, _MULTIPLE | _REQUEUE, FRAME_END[0])
 
 
 def publish_frames(channel: int, message: Message, frame_max: int) -> bytes:
@@ -98,8 +108,7 @@ def _publish_method(channel: int, exchange: str, routing_key: str, mandatory: bo
 
 
 def _properties(message: Message) -> tuple[int, bytes]:
-    flags = _CONTENT_TYPE | _DELIVERY_MODE
-    parts = [_short("content type", message.content_type)]
+    flags, parts = _content_properties(message)
     if message.headers or message.copies_to:
         flags |= _HEADERS
         parts.append(encode.field_table(_table(message.headers, message.copies_to)))
@@ -119,14 +128,50 @@ def _properties(message: Message) -> tuple[int, bytes]:
     if message.message_id is not None:
         flags |= _MESSAGE_ID
         parts.append(_short("message id", message.message_id))
+    described, description = _description(message)
+    return flags | described, b"".join((*parts, description))
+
+
+def _content_properties(message: Message) -> tuple[int, list[bytes]]:
+    flags, parts = _DELIVERY_MODE, []
+    if message.content_type:
+        flags |= _CONTENT_TYPE
+        parts.append(_short("content type", message.content_type))
+    if message.content_encoding is not None:
+        flags |= _CONTENT_ENCODING
+        parts.append(_short("content encoding", message.content_encoding))
+    return flags, parts
+
+
+def _description(message: Message) -> tuple[int, bytes]:
+    """The properties at the end of the list, which only foreign producers set."""
+    flags, parts = 0, []
+    if message.timestamp is not None:
+        flags |= _TIMESTAMP
+        parts.append(encode.timestamp(message.timestamp))
+    if message.type is not None:
+        flags |= _TYPE
+        parts.append(_short("type", message.type))
+    if message.app_id is not None:
+        flags |= _APP_ID
+        parts.append(_short("app id", message.app_id))
     return flags, b"".join(parts)
 
 
-def _table(headers: Mapping[str, str | int | float | bool], copies_to: tuple[str, ...]) -> FieldTable:
-    table: FieldTable = dict(headers)
+def _table(headers: Mapping[str, HeaderValue], copies_to: tuple[str, ...]) -> FieldTable:
+    table: FieldTable = {name: _field(value) for name, value in headers.items()}
     if copies_to:
         table["CC"] = list(copies_to)
     return table
+
+
+def _field(value: Any) -> Any:
+    """What pamqp reads as `bytes` it writes only as a `bytearray`."""
+    if isinstance(value, bytes):
+        return bytearray(value)
+    if isinstance(value, list):
+        return [_field(item) for item in value]
+    return {name: _field(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _short(what: str, text: str) -> bytes:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aio_pika import IncomingMessage, RobustConnection
@@ -80,8 +80,24 @@ class ForeignDelivery:
         return timedelta(seconds=seconds) if isinstance(seconds, int | float) else None
 
     @property
-    def headers(self) -> Mapping[str, object]:
+    def headers(self) -> Mapping[str, Any]:
         return self._message.headers
+
+    @property
+    def content_encoding(self) -> str | None:
+        return self._message.content_encoding
+
+    @property
+    def timestamp(self) -> datetime | None:
+        return self._message.timestamp
+
+    @property
+    def type(self) -> str | None:
+        return self._message.type
+
+    @property
+    def app_id(self) -> str | None:
+        return self._message.app_id
 
     @property
     def redelivered(self) -> bool:

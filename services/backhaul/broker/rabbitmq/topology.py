@@ -12,11 +12,7 @@ from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, PRECONDIT
 from backhaul.broker.rabbitmq.listing import take
 from backhaul.broker.rabbitmq.session import Session
 from backhaul.core.errors import ConfigurationError
-from backhaul.core.topology import OWNED_BYTES, OWNED_EXPIRY, Binding, Exchange, Misfit, Queue, Topology
-
-# A queue without dead-lettering must never give up a message. No limit at all would be 20 from RabbitMQ 4.0, and -1
-# means "none" there and "drop at once" on 3.10: this number is out of reach on all of them.
-_NEVER = 1_000_000_000
+from backhaul.core.topology import NEVER, OWNED_BYTES, OWNED_EXPIRY, Binding, Exchange, Misfit, Queue, Topology
 
 _PATIENCE = 3.0
 _MUTE = (
@@ -152,7 +148,7 @@ def _owned() -> FieldTable:
 
 
 def _quorum(queue: Queue) -> FieldTable:
-    arguments: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": _NEVER}
+    arguments: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": NEVER}  # it must not give up a message
     if queue.dead_letter_to is not None:
         arguments["x-delivery-limit"] = queue.delivery_limit
         arguments["x-dead-letter-exchange"] = ""

@@ -7,13 +7,16 @@ everything that was declared and consumed.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
 
 from backhaul.core.topology import Misfit, Topology
 
-HeaderValue = str | int | float | bool
+HeaderValue = str | int | float | bool | bytes | Decimal | datetime | list[Any] | dict[str, Any] | None
+"""What an AMQP table can hold. Headers of our own are scalars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,11 @@ class Message:
     priority: int | None = None
     expiration: timedelta | None = None
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+    content_encoding: str | None = None
+    timestamp: datetime | None = None
+    """When it was first published, as its producer says; in whole seconds."""
+    type: str | None = None
+    app_id: str | None = None
     persistent: bool = True
     mandatory: bool = True
     """Whether it is an error that no queue is bound for it."""
@@ -63,7 +71,15 @@ class Delivery(Protocol):
     @property
     def expiration(self) -> timedelta | None: ...
     @property
-    def headers(self) -> Mapping[str, object]: ...
+    def headers(self) -> Mapping[str, Any]: ...
+    @property
+    def content_encoding(self) -> str | None: ...
+    @property
+    def timestamp(self) -> datetime | None: ...
+    @property
+    def type(self) -> str | None: ...
+    @property
+    def app_id(self) -> str | None: ...
     @property
     def redelivered(self) -> bool: ...
 
@@ -89,6 +105,16 @@ class Subscription(Protocol):
     async def cancel(self) -> None:
         """Stop consuming. Deliveries that are held stay valid and can still be settled."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look through a queue has found."""
+
+    wanted: tuple[Delivery, ...]
+    """Held for as long as the look lasts. Those that are acknowledged are gone, all others wait again."""
+    unseen: int
+    """How many messages wait behind those that were looked at."""
 
 
 class Broker(Protocol):
@@ -155,7 +181,22 @@ class Broker(Protocol):
         ...
 
     async def get(self, queue: str, limit: int) -> list[Delivery]:
-        """Up to `limit` waiting messages, without consuming: for looking into dead letters. Settle each."""
+        """Up to `limit` waiting messages, without consuming. Settle each."""
+        ...
+
+    def look(
+        self, queue: str, want: Callable[[Delivery], bool], *, most: int, heaviest: int
+    ) -> AbstractAsyncContextManager[Look]:
+        """Look through what waits in `queue`, from its head on, and take nothing away.
+
+        It ends after `most` messages, or when their bodies have `heaviest` bytes together.
+
+        `want` is called once with each of them; it must not block. Those that it wants are held inside the block, and
+        gone if they are acknowledged there. All others keep their places, and are seen by the next look; to consumers
+        they are hidden while this one lasts. Two looks at one queue follow each other, whichever processes they are of.
+
+        Raises `BrokerUnavailable` within two seconds if the broker does not answer, or if other looks do not end;
+        `ConfigurationError` if there is no such queue."""
         ...
 
     async def ready(self, queue: str) -> int | None:
