@@ -12,6 +12,9 @@ from backhaul_contracts.reports import Ruling
 from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import format_time
 
+NOTICE = timedelta(seconds=1)
+"""How long it may take until the record knows that an attempt was stopped at the end of its grace."""
+
 NO_LEASE: dict[str, Any] = {"token": None, "worker_id": None, "claim_id": None, "claim_beat": 0}
 
 
@@ -21,13 +24,15 @@ class Rules:
 
     `retention`: how long ended tasks are kept; `draw`: chance, in [0, 1); `max_events`: how long a task's log may grow
     by what its handler says (events of the lifecycle itself always fit); `lease`: for how long a worker that is not
-    heard may be at work.
+    heard may be at work; `notice`: how long beyond its grace a cancel waits for the word that the attempt has stopped,
+    since a process that is killed at the end of it has stopped for certain.
     """
 
     retention: timedelta
     draw: Callable[[], float]
     max_events: int = 100_000
     lease: timedelta = timedelta(seconds=20)
+    notice: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

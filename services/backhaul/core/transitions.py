@@ -84,16 +84,16 @@ def _cancel(record: Record, command: cmd.Cancel, now: datetime, rules: Rules) ->
     if target(record.status, Trigger.ASK):
         grace = record.grace if command.grace is None else command.grace
         log = Log(asked, now)
-        log.move(status=Status.CANCELLING, not_before=after(now, grace))
+        log.move(status=Status.CANCELLING, not_before=after(now, grace + rules.notice))
         log.add(EventType.CANCELLING, reason=command.reason, grace=grace.total_seconds())
         return log.change()
-    return _hurry(record, command, now)
+    return _hurry(record, command, now, rules)
 
 
-def _hurry(record: Record, command: cmd.Cancel, now: datetime) -> Change | Refusal:
+def _hurry(record: Record, command: cmd.Cancel, now: datetime, rules: Rules) -> Change | Refusal:
     """A repeated cancel changes nothing but the end of the grace, and that only to an earlier one."""
     if target(record.status, Trigger.HURRY) and command.grace is not None and record.not_before is not None:
-        sooner = after(now, command.grace)
+        sooner = after(now, command.grace + rules.notice)
         if sooner < record.not_before:
             return Change(evolve(record, not_before=sooner))
     return Refusal(record, Ruling.STALE)

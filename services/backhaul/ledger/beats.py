@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from backhaul.core.changes import NOTICE
 from backhaul.core.clock import Clock
 from backhaul.core.commands import Lose, TakeBack
 from backhaul.core.ports.broker import Broker
@@ -105,6 +106,6 @@ def _stop(held: Held, lease: Leases, now: datetime) -> Stop | None:
     if record is None:
         return Stop(task_id=held.task_id, attempt=held.attempt, reason=StopReason.REPLACED)
     if record.status is Status.CANCELLING:
-        grace = max((record.not_before or now) - now, timedelta(0))
+        grace = max((record.not_before or now) - NOTICE - now, timedelta(0))
         return Stop(task_id=held.task_id, attempt=held.attempt, reason=StopReason.CANCELLED, grace=grace)
     return None

@@ -2,6 +2,7 @@
 
 import random
 
+from backhaul.core.changes import NOTICE
 from backhaul.core.clock import Clock
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
@@ -17,7 +18,11 @@ def open_store(settings: Settings, clock: Clock, *, url: str | None = None) -> S
     from backhaul.store import open_store as open_by_url
 
     rules = Rules(
-        retention=settings.retention, draw=random.random, max_events=settings.max_events, lease=settings.lease
+        retention=settings.retention,
+        draw=random.random,
+        max_events=settings.max_events,
+        lease=settings.lease,
+        notice=NOTICE,
     )
     return open_by_url(url or settings.database_url.get_secret_value(), clock=clock, rules=rules)
 

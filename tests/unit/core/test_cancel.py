@@ -177,6 +177,19 @@ def test_the_grace_of_the_cancel_comes_before_that_of_the_kind() -> None:
     assert end(after(asked, GiveUp(task.id), late=3 * SECOND)) == (Status.CANCELLED, "unconfirmed")
 
 
+def test_the_word_of_a_stop_at_the_end_of_the_grace_is_waited_for() -> None:
+    """A process that is killed then has stopped for certain."""
+    rules = replace(RULES, notice=SECOND)
+    task = running()
+    asked = change(advance(task, Cancel(task.id, grace=3 * SECOND), NOW, rules)).record
+
+    early = advance(asked, GiveUp(task.id), NOW + 3.5 * SECOND, rules)
+
+    assert isinstance(early, Refusal)
+    assert end(after(asked, StoppedReport(**of(task)), late=3.5 * SECOND)) == (Status.CANCELLED, "confirmed")
+    assert end(after(asked, GiveUp(task.id), late=4 * SECOND)) == (Status.CANCELLED, "unconfirmed")
+
+
 def test_without_grace_only_what_stops_at_once_is_confirmed() -> None:
     task = running()
     asked = after(task, Cancel(task.id, grace=HURRIED))

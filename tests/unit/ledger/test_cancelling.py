@@ -84,7 +84,7 @@ async def test_a_beat_that_holds_a_cancelled_attempt_hears_of_it_and_of_what_is_
 
     (stop,) = answers[0].stop
     assert (stop.task_id, stop.reason) == (record.id, StopReason.CANCELLED)
-    assert timedelta(0) < stop.grace <= MINUTE
+    assert timedelta(0) < stop.grace < MINUTE
 
 
 async def test_a_worker_that_comes_back_after_the_cancel_was_given_up_is_told_to_stop(stage: Stage) -> None:
