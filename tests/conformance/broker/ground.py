@@ -10,7 +10,7 @@ from yarl import URL
 from backhaul.broker.memory import Hub, MemoryBroker
 from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core.ports.broker import Broker, Delivery, Message
-from tests.conformance.broker.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.deadlines import within
 
 PATIENCE = timedelta(seconds=10)
