@@ -63,6 +63,12 @@ class PrivatePostgreSQL(PrivateServer):
         """The URL of a database to work in, or to create others from."""
         return f"postgresql://backhaul:{self._password}@{LOOPBACK}:{self._port}/postgres"
 
+    def crash(self) -> None:
+        """An "immediate" end: no checkpoint, no word to clients; recovery at the next start."""
+        if self._server is not None:
+            self._sandbox.stop(self._server, signal.SIGQUIT)
+            self._server = None
+
     def _spawn(self) -> subprocess.Popen[str]:
         if not self._data.exists():
             self._initialise()

@@ -64,6 +64,10 @@ class PrivateServer(ABC):
             self._sandbox.kill(self._server)
             self._server = None
 
+    def crash(self) -> None:
+        """End it without a goodbye: what it had not written down is lost to it, what it had is not."""
+        self.kill()
+
     def restart(self) -> None:
         """Stop and start."""
         self.stop()

@@ -1,0 +1,227 @@
+"""The processes of the deployment, each kept alive as a supervisor would, behind links of its own."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from yarl import URL
+
+from tests.faults import kinds
+from tests.faults.plan import BROKER, DATABASE
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.proxy import Proxy
+from tests.support.sandbox import Sandbox
+
+_READY_TIMEOUT = timedelta(seconds=60)
+_LOOK = timedelta(milliseconds=100)
+_RESTART_PAUSE = timedelta(seconds=1)
+_DRAIN_TIMEOUT = timedelta(seconds=20)
+_AT_WORK = re.compile(r"worker (wrk_\w+) takes tasks of (\w+)\.")
+
+ROLES: Mapping[str, Sequence[str]] = {
+    "gateway-1": ["gateway"],
+    "gateway-2": ["gateway"],
+    "ledger-1": ["ledger"],
+    "ledger-2": ["ledger"],
+    "worker-1": ["worker", "tests.faults.kinds:quick"],
+    "worker-2": ["worker", "tests.faults.kinds:quick", "tests.faults.kinds:heavy"],
+    "worker-3": ["worker", "tests.faults.kinds:heavy"],
+    "worker-4": ["worker", "tests.faults.kinds:heavy"],
+}
+
+
+class Process:
+    """One process of the deployment under one name, over all its lives. Each life has a number and a log of its own."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], sandbox: Sandbox) -> None:
+        self.name = name
+        self.links: dict[str, Proxy] = {}
+        self.busy = asyncio.Lock()
+        """Held by whoever harms it."""
+        self.life = 0
+        self.unasked: list[int] = []
+        """The exit codes with which it ended by itself."""
+        self.started_at = datetime.now(UTC)
+        self._arguments = arguments
+        self._environment = environment
+        self._sandbox = sandbox
+        self._process: subprocess.Popen[str] | None = None
+        self._down = False
+        self._change = asyncio.Event()
+        self._port = free_port()
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self._port}"
+
+    async def open(self, servers: Mapping[str, URL]) -> None:
+        """Make its links to the servers, which it keeps over all its lives."""
+        for name, url in servers.items():
+            self.links[name] = Proxy(url.host or LOOPBACK, url.port or 0)
+            await self.links[name].open()
+
+    async def keep(self, ended: Callable[[subprocess.Popen[str]], Awaitable[int]]) -> None:
+        """Start it, and start it anew whenever it has ended, until cancelled."""
+        while True:
+            process = self._process = self._start()
+            code = await ended(process)
+            self._sandbox.stop(process)  # it has ended: only its traces are removed
+            self._process = None
+            self._change.set()
+            if self._down:
+                await self._until(lambda: not self._down)
+            else:
+                self.unasked.append(code)
+                await asyncio.sleep(_RESTART_PAUSE.total_seconds())
+
+    async def down(self, sign: signal.Signals) -> bool:
+        """End it, and keep it down. Whether it ended in time by itself."""
+        self._down = True
+        if self._process is None:
+            return True
+        self._process.send_signal(sign)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_TIMEOUT.total_seconds()):
+                await self._until(lambda: self._process is None)
+            return True
+        self._process.kill()
+        await self._until(lambda: self._process is None)
+        return False
+
+    def up(self) -> None:
+        """Let it be started again."""
+        self._down = False
+        self._change.set()
+
+    def stand_still(self) -> None:
+        """It stays where it is, with all its children: SIGSTOP."""
+        if self._process is not None:
+            self._sandbox.freeze(self._process)
+
+    def go_on(self) -> None:
+        if self._process is not None:
+            self._sandbox.thaw(self._process)
+
+    async def ready(self) -> bool:
+        """Wait until it says that it is at work; False if that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_READY_TIMEOUT.total_seconds()), httpx.AsyncClient(timeout=2) as client:
+                while not await _answers(client, f"{self.url}/readyz"):
+                    await asyncio.sleep(_LOOK.total_seconds())  # there is no event to await: it is another process
+                return True
+        return False
+
+    def workers(self) -> dict[str, str]:
+        """The worker ids of all its lives, by the names that handlers use: `worker-2.1/heavy`."""
+        found = {}
+        for life in range(1, self.life + 1):
+            for worker_id, service in _AT_WORK.findall(self.log(life)):
+                found[f"{self.name}.{life}/{service}"] = worker_id
+        return found
+
+    def workers_now(self) -> list[str]:
+        """The worker ids of its present life."""
+        return [worker_id for worker_id, _ in _AT_WORK.findall(self.log(self.life))]
+
+    def log(self, life: int) -> str:
+        path = self._sandbox.folder / f"{self.name}.{life}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _start(self) -> subprocess.Popen[str]:
+        self.life += 1
+        self.started_at = datetime.now(UTC)
+        name = f"{self.name}.{self.life}"
+        environment = {
+            **self._environment,
+            **{setting: str(self._through(link)) for setting, link in _URLS.items() if link in self.links},
+            "BACKHAUL_PORT": str(self._port),
+            kinds.PROCESS: name,
+            kinds.DIARY: str(self._sandbox.folder / f"{name}.diary"),
+        }
+        command = [sys.executable, "-m", "backhaul.cli", *self._arguments]
+        return self._sandbox.spawn(command, env=environment, log=f"{name}.log")
+
+    def _through(self, link: str) -> URL:
+        return URL(self._environment[_SETTINGS[link]]).with_host(LOOPBACK).with_port(self.links[link].port)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._change.clear()
+            await self._change.wait()
+
+
+_URLS = {"BACKHAUL_AMQP_URL": BROKER, "BACKHAUL_DATABASE_URL": DATABASE}
+_SETTINGS = {link: setting for setting, link in _URLS.items()}
+
+
+class Fleet:
+    """All processes. Their logs and diaries are in `folder`, which is gone when the block ends."""
+
+    def __init__(self, amqp_url: str, database_url: str, settings: Mapping[str, str]) -> None:
+        self._sandbox = Sandbox("chaos")
+        self._threads = ThreadPoolExecutor(max_workers=len(ROLES), thread_name_prefix="fleet")
+        self._urls = {BROKER: URL(amqp_url), DATABASE: URL(database_url)}
+        self._environment = {
+            **os.environ,
+            "BACKHAUL_AMQP_URL": amqp_url,
+            "BACKHAUL_DATABASE_URL": database_url,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            **settings,
+        }
+        self.processes = {
+            name: Process(name, arguments, self._environment, self._sandbox) for name, arguments in ROLES.items()
+        }
+
+    @property
+    def folder(self) -> Path:
+        return self._sandbox.folder
+
+    @property
+    def gateways(self) -> list[Process]:
+        return [process for name, process in self.processes.items() if name.startswith("gateway")]
+
+    def workers(self) -> dict[str, str]:
+        """The worker ids of all lives of all processes, by the names that handlers use."""
+        return {name: each for process in self.processes.values() for name, each in process.workers().items()}
+
+    async def prepare(self) -> None:
+        """Tables and topology, as before a first start; and the links."""
+        for command in (["db", "upgrade"], ["topology", "apply"]):
+            argv = [sys.executable, "-m", "backhaul.cli", *command]
+            await asyncio.to_thread(self._sandbox.run, argv, env=self._environment)
+        for name, process in self.processes.items():
+            servers = [BROKER] if name.startswith("worker") else [BROKER, DATABASE]
+            await process.open({server: self._urls[server] for server in servers})
+
+    async def run(self) -> None:
+        """Keep all processes, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for process in self.processes.values():
+                group.create_task(process.keep(self._ended))
+
+    async def close(self) -> None:
+        """End what is left, with its folder."""
+        await asyncio.to_thread(self._sandbox.close)
+        self._threads.shutdown(wait=False)
+        for process in self.processes.values():
+            for link in process.links.values():
+                link.release()
+                await link.close()
+
+    async def _ended(self, process: subprocess.Popen[str]) -> int:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, process.wait)
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return (await client.get(url)).status_code == 200
+    return False
