@@ -4,6 +4,8 @@
 VENV   ?= .venv
 PYTHON ?=
 FILE   ?=
+MINUTES ?= 2
+SEED   ?=
 ARGS   ?=
 
 PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
@@ -11,7 +13,7 @@ BIN     = $(VENV)/bin
 SOURCES = contracts services tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check format bench clean
+.PHONY: help demo dev test chaos check format bench clean
 
 help: ## what there is to do
 	@echo 'Usage: make TARGET [VENV=.venv] [PYTHON=python3.11]'
@@ -25,6 +27,9 @@ dev: $(VENV)/.demo ## the whole platform in one process on port 8080: make dev [
 
 test: $(VENV)/.dev ## all tests; servers that are installed here are started for them: make test [ARGS='-k word']
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.dev ## the deployment under load and seeded faults: make chaos MINUTES=10 [SEED=7] [ARGS='--into docs/reliability.md']
+	@$(BIN)/python -m tests.faults --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(VENV)/.dev ## what CI checks: format, lint, types, who imports whom, generated files
 	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo 'Files are not formatted: run `make format`.' >&2; exit 1; }

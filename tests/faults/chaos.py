@@ -59,7 +59,7 @@ class Run:
     violations: list[Violation] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     answered: list[tuple[str, datetime]] = field(default_factory=list)
-    breaks: int = 0
+    """When which gateway answered a request."""
     restarts: dict[str, list[int]] = field(default_factory=dict)
     """The exit codes of processes that ended by themselves, and were started anew."""
     logs: dict[str, str] = field(default_factory=dict)
@@ -85,7 +85,9 @@ async def run(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgreSQL) 
             await asyncio.wait({load}, timeout=wish.quiet.total_seconds())
         await _look(wish, done.history, broker, database)
         _listen(fleet, done)
-    done.inflicted, done.breaks, done.answered = injector.inflicted, site.breaks, site.answered
+    done.inflicted = injector.inflicted
+    names = {each.url: each.name for each in fleet.gateways}
+    done.answered = [(names[url], at) for url, at in site.answered]
     done.complaints += injector.complaints + site.strange
     if not load.done() or load.cancelled():
         done.complaints.append(f"clients still waited {wish.quiet} after the last heal")

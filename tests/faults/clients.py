@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -43,20 +44,22 @@ class Client:
         body = {"kind": kind, "input": input, "key": key}
         while True:
             response = await self._call("/v1/tasks", body)
-            seen = _answer(response)
-            about = {"client": self._name, "kind": kind, "key": key, "at": now()}
-            if response is not None and seen is Answer.ACCEPTED:
-                task = Task.model_validate_json(response.content)
-                replayed = "Idempotency-Replayed" in response.headers
-                shown = {"task_id": task.id, "status": task.status, "seq": task.seq, "replayed": replayed}
-                self._site.history.add(Submitted(answer=seen, **about, **shown))
-                return task
-            if response is not None and seen is Answer.REFUSED:
+            answer = _answer(response)
+            seen = Submitted(client=self._name, kind=kind, key=key, at=now(), answer=answer)
+            if response is not None and answer is Answer.ACCEPTED:
+                return self._accepted(seen, response)
+            if response is not None and answer is Answer.REFUSED:
                 self._site.strange.append(f"POST {kind}: {response.status_code} {response.text[:300]}")
-                self._site.history.add(Submitted(answer=seen, code=_code(response), **about))
+                self._site.history.add(replace(seen, code=_code(response)))
                 return None
-            self._site.history.add(Submitted(answer=Answer.UNKNOWN, **about))
+            self._site.history.add(seen)
             await self._site.pause()
+
+    def _accepted(self, seen: Submitted, response: httpx.Response) -> Task:
+        task = Task.model_validate_json(response.content)
+        replayed = "Idempotency-Replayed" in response.headers
+        self._site.history.add(replace(seen, task_id=task.id, status=task.status, seq=task.seq, replayed=replayed))
+        return task
 
     async def _follow(self, task: Task) -> None:
         async with asyncio.TaskGroup() as group:
@@ -84,15 +87,15 @@ class Client:
         while True:
             response = await self._call(f"/v1/tasks/{task_id}/{command}", {})
             answer = _answer(response)
-            about: dict[str, Any] = {"client": self._name, "command": command, "task_id": task_id, "at": now()}
+            seen = Commanded(client=self._name, command=command, task_id=task_id, at=now(), answer=answer)
             if response is not None and answer is Answer.ACCEPTED:
                 task = Task.model_validate_json(response.content)
-                self._site.history.add(Commanded(answer=answer, status=task.status, seq=task.seq, **about))
+                self._site.history.add(replace(seen, status=task.status, seq=task.seq))
                 return True
             if response is not None and answer is Answer.REFUSED:
-                self._site.history.add(Commanded(answer=answer, code=_code(response), **about))
+                self._site.history.add(replace(seen, code=_code(response)))
                 return False
-            self._site.history.add(Commanded(answer=Answer.UNKNOWN, **about))
+            self._site.history.add(seen)
             await self._site.pause()
 
     async def _read(self, task_id: str) -> Task:

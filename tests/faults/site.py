@@ -26,8 +26,6 @@ class Site:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     answered: list[tuple[str, datetime]] = field(default_factory=list)
     """When which gateway answered a request."""
-    breaks: int = 0
-    """How often a client's stream broke off and was resumed elsewhere."""
     strange: list[str] = field(default_factory=list)
     _turn: "count[int]" = field(default_factory=count)
 

@@ -62,7 +62,6 @@ class View:
                 for message in parser.feed(chunk):
                     ended = self._see(watch, message)
         except httpx.HTTPError:
-            self._site.breaks += 1
             self._end(watch, End.BROKEN)
             raise
         self._end(watch, End.CLOSED)

@@ -11,6 +11,7 @@ __all__ = ["Invariant", "Violation", "check"]
 
 _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     endings.acknowledged,
+    endings.confirmed,
     endings.ended,
     endings.runs,
     endings.shown_endings,

@@ -45,8 +45,8 @@ class Terms:
 class Submitted:
     """A client asked for a task (over HTTP or the broker). Once a request, with what came of it.
 
-    ACCEPTED: `task_id`, and `status` and `seq` as the answer showed them, `replayed` if it said so. REFUSED: `code`,
-    that of the problem.
+    ACCEPTED: `task_id`, and `status` and `seq` as the answer showed them, `replayed` if it said so; without `task_id`:
+    the broker has confirmed a direct publish. REFUSED: `code`, that of the problem.
     """
 
     client: str

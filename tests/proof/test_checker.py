@@ -103,6 +103,16 @@ class TestI1:
     def test_a_record_that_ended_otherwise_than_its_log_is_caught(self) -> None:
         assert "I1" in found(history(changed(story(A_FAILURE), FinalTask, status=Status.EXPIRED)))
 
+    def test_a_confirmed_publish_without_a_task_is_caught(self) -> None:
+        published = submitted(None, key="message-1", status=None, seq=None)
+
+        assert found(history(*story(A_SUCCESS), published)) == {"I1"}
+
+    def test_a_confirmed_publish_is_good_if_its_task_is_in_the_record(self) -> None:
+        published = submitted(None, key="tsk_1", status=None, seq=None)
+
+        assert found(history(*story(A_SUCCESS), published)) == set()
+
     def test_an_acknowledged_retry_without_a_run_is_caught(self) -> None:
         assert found(history(story(A_FAILURE), retried())) == {"I1"}
 

@@ -63,6 +63,12 @@ class PrivatePostgreSQL(PrivateServer):
         """The URL of a database to work in, or to create others from."""
         return f"postgresql://backhaul:{self._password}@{LOOPBACK}:{self._port}/postgres"
 
+    @property
+    def version(self) -> str:
+        """Of the server's programs: `15.16`."""
+        told = subprocess.run([self._programs / "postgres", "--version"], capture_output=True, text=True, check=True)
+        return told.stdout.split()[2]
+
     def crash(self) -> None:
         """An "immediate" end: no checkpoint, no word to clients; recovery at the next start."""
         if self._server is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Flag, auto
 
@@ -80,7 +81,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]
-        end = _reset
+        end: Callable[[asyncio.StreamWriter], None] = _reset
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 there_reader, there_writer = await asyncio.open_connection(*self._target)

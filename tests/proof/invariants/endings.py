@@ -30,6 +30,15 @@ def acknowledged(case: Case) -> Iterator[Violation]:
         yield broken(Invariant.I1, "it was acknowledged, and is not in the record", seen.task_id, (seen,))
 
 
+def confirmed(case: Case) -> Iterator[Violation]:
+    """I1: what the broker has confirmed to a direct publisher became a task: it is found by its key."""
+    keys = {(task.tenant, task.key) for task in case.tasks.values()}
+    for publish in case.history.of(Submitted):
+        if publish.answer is Answer.ACCEPTED and publish.task_id is None and (publish.tenant, publish.key) not in keys:
+            text = f"key {publish.key} was confirmed to its publisher, and made no task"
+            yield broken(Invariant.I1, text, evidence=(publish,))
+
+
 def ended(case: Case) -> Iterator[Violation]:
     """I1: every task in the record has ended, as its log says too; also one of which no client knows."""
     for task in case.tasks.values():

@@ -1,0 +1,26 @@
+"""Chaos for three quarters of a minute: each kind of fault at least once, under load, on servers of its own."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.faults.chaos import Wish, run
+from tests.faults.plan import FaultKind
+from tests.proof.observations import FinalTask
+from tests.support.postgresql import PrivatePostgreSQL
+from tests.support.rabbitmq import PrivateRabbitMQ
+
+pytestmark = pytest.mark.timeout(300)
+
+WISH = Wish(seed=3, length=timedelta(seconds=36), gap=timedelta(seconds=2.6), rate=6)
+
+
+async def test_every_promise_is_kept_while_processes_links_and_servers_fail(
+    private_rabbitmq: PrivateRabbitMQ, private_postgresql: PrivatePostgreSQL
+) -> None:
+    done = await run(WISH, private_rabbitmq, private_postgresql)
+
+    assert [str(violation) for violation in done.violations] == []
+    assert done.complaints == []
+    assert {fault.kind for fault in done.inflicted} == set(FaultKind)
+    assert len(done.history.of(FinalTask)) > 100
