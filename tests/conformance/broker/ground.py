@@ -10,8 +10,8 @@ from yarl import URL
 from backhaul.broker.memory import Hub, MemoryBroker
 from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core.ports.broker import Broker, Delivery, Message
-from tests.support.proxy import Proxy
 from tests.support.deadlines import within
+from tests.support.proxy import Proxy
 
 PATIENCE = timedelta(seconds=10)
 
