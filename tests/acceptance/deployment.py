@@ -118,12 +118,12 @@ class Deployment:
         assert done.returncode == 0, done.stderr
 
 
-async def answers(url: str, wanted: Any = None) -> Any:
+async def answers(url: str, wanted: Any = None, headers: Mapping[str, str] = {}) -> Any:
     """What `url` answers, once it answers 200 (and, if given, with a body that `wanted` accepts)."""
     async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
         while True:
             with suppress(httpx.TransportError):
-                response = await client.get(url)
+                response = await client.get(url, headers=dict(headers))
                 if response.status_code == 200 and (wanted is None or wanted(response.json())):
                     return response.json()
             await asyncio.sleep(0.05)  # there is no event to await: the process is not up yet

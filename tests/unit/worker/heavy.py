@@ -166,3 +166,31 @@ def deaf(start: str, ctx: Context) -> None:
     ctx.output(f"{os.getpid()} {program.pid if program else 0}")
     while True:
         time.sleep(600)
+
+
+@service.handler("test.stuck", run_in="process", grace="2s")
+def stuck(nothing: None, ctx: Context) -> None:
+    """In native code that keeps the lock of the interpreter: no other thread of Python runs."""
+    ctx.output(f"{os.getpid()} 0")
+    ctypes.PyDLL(None).sleep(600)
+
+
+@service.handler("test.again", run_in="process", retry=RetryPolicy(base="0s", cap="0s"))
+def again(nothing: None, ctx: Context) -> int:
+    """Is there at its first attempt until it is killed."""
+    if ctx.attempt == 1:
+        ctx.output(f"{os.getpid()} 0")
+        time.sleep(600)
+    return ctx.attempt
+
+
+@service.handler("test.crash", run_in="process", retry=RetryPolicy(base="0s", cap="0s"))
+def crash(nothing: None) -> None:
+    die("segfault")
+
+
+@service.handler("test.brief", run_in="process")
+def brief(nothing: None, ctx: Context) -> None:
+    """Long enough for its worker to be asked to leave meanwhile."""
+    ctx.output(f"{os.getpid()} 0")
+    time.sleep(2)
