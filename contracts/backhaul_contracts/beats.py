@@ -20,6 +20,8 @@ class Held(Wire):
 class Beat(Wire):
     """One per worker and heartbeat, whatever the number of its tasks. `number` counts from 1 without holes.
 
+    `calls` are the ids of the tasks that its attempts wait for.
+
     `state` `gone` is a farewell, the last beat of a worker that leaves in good order: nothing is granted to it any
     more, and what it still holds by record goes to others at once. Its id is never used again.
     """
@@ -57,7 +59,10 @@ class Stop(Wire):
 
 
 class BeatAnswer(Wire):
-    """`known` is false when the ledger wants the announcement again; `lease_seconds` is what the beat has bought."""
+    """`known` is false when the ledger wants the announcement again; `lease_seconds` is what the beat has bought.
+
+    `calls_done` are those of the beat's calls that are over: their submission, repeated, is answered with the outcome.
+    """
 
     worker_id: str
     number: int

@@ -24,9 +24,16 @@ from backhaul_contracts.wire import Wire
 
 
 class Submitted(CloudEvent):
-    """A task from a direct publisher, in the full form."""
+    """A task from a direct publisher, in the full form.
+
+    A worker adds which attempt at the parent asks (`parentattempt`, `parenttoken`): what asks when its attempt is over
+    gets no answer. `awaited`: it calls, so a child that has ended without success before this attempt is run anew.
+    """
 
     type: Literal["dev.backhaul.task.submit"] = "dev.backhaul.task.submit"
+    parentattempt: int | None = Field(default=None, ge=1)
+    parenttoken: str | None = None
+    awaited: bool = False
     data: SubmitTask
 
 
@@ -38,6 +45,18 @@ class AcceptedReply(CloudEvent):
 class RejectedReply(CloudEvent):
     type: Literal["dev.backhaul.task.rejected"] = "dev.backhaul.task.rejected"
     data: Problem
+
+
+class EndedReply(CloudEvent):
+    """The end of a task, for whoever submitted it with `reply_to`: at least once, a repeat under the same `id`."""
+
+    type: Literal[
+        "dev.backhaul.task.succeeded",
+        "dev.backhaul.task.failed",
+        "dev.backhaul.task.cancelled",
+        "dev.backhaul.task.expired",
+    ]
+    data: Task
 
 
 class TokenIssued(CloudEvent):

@@ -60,6 +60,33 @@ class FailedReport(_OfAttempt):
     still_running: bool = False
 
 
+class Called(Wire):
+    """A task that an attempt waits for."""
+
+    task_id: str
+    kind: str
+
+
+class WaitingReport(_OfAttempt):
+    """A call is pending, of these tasks: the attempt keeps its lease, and takes no slot."""
+
+    report: Literal["waiting"] = "waiting"
+    calls: list[Called] = Field(default_factory=list)
+
+
+class ResumedReport(_OfAttempt):
+    """No call is pending any more, and the attempt has a slot again."""
+
+    report: Literal["resumed"] = "resumed"
+
+
+class AbandonedReport(_OfAttempt):
+    """The attempt has waited for these children in vain, and wants them cancelled."""
+
+    report: Literal["abandoned"] = "abandoned"
+    calls: list[str]
+
+
 class StoppedReport(_OfAttempt):
     """The attempt has really stopped, because a cancel asked for it."""
 
@@ -77,6 +104,9 @@ Report = Annotated[
     | OutputReport
     | LogReport
     | CheckpointReport
+    | WaitingReport
+    | ResumedReport
+    | AbandonedReport
     | SucceededReport
     | FailedReport
     | StoppedReport

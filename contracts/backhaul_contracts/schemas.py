@@ -25,6 +25,7 @@ MESSAGES: tuple[type[BaseModel], ...] = (
     m.Submitted,
     m.AcceptedReply,
     m.RejectedReply,
+    m.EndedReply,
     m.TokenIssued,
     m.Claimed,
     m.ClaimAnswered,

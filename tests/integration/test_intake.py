@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -161,17 +162,88 @@ async def test_an_id_that_was_used_for_another_input_is_refused(platform: Harnes
     assert (await set_aside(platform)).headers["bh-reason"] == "idempotency_key_reused"
 
 
-async def test_a_publisher_that_asks_is_told_whether_its_task_was_accepted(platform: Harness) -> None:
-    await platform.broker.declare(topology.mailbox(topology.REPLIES, "shop"))
+ASKING = {"reply_to": "backhaul.replies.shop", "correlation_id": "c-1"}
+
+
+async def told(platform: Harness, count: int) -> list[tuple[str | None, dict[str, Any]]]:
+    """The next events that come to the publisher's queue, each with its correlation id."""
     replies: asyncio.Queue[Delivery] = asyncio.Queue()
-    await platform.broker.consume("backhaul.replies.shop", replies.put_nowait, credit=10)
-
-    asking = {"reply_to": "backhaul.replies.shop", "correlation_id": "c-1"}
-    await platform.broker.publish([plain(b'"hello"', **asking), plain(b"17", message_id="two", **asking)])
-
+    subscription = await platform.broker.consume("backhaul.replies.shop", replies.put_nowait, credit=10)
     async with asyncio.timeout(10):
-        answers = [await replies.get(), await replies.get()]
-    events = {event["type"]: event["data"] for event in (json.loads(answer.body) for answer in answers)}
-    assert {answer.correlation_id for answer in answers} == {"c-1"}
+        answers = [await replies.get() for _ in range(count)]
+    for answer in answers:
+        answer.ack()
+    await subscription.cancel()
+    return [(answer.correlation_id, json.loads(answer.body)) for answer in answers]
+
+
+async def test_a_publisher_that_asks_is_told_whether_its_task_was_accepted_and_how_it_ended(platform: Harness) -> None:
+    await platform.broker.declare(topology.mailbox(topology.REPLIES, "shop"))
+
+    await platform.broker.publish([plain(b'"hello"', **ASKING), plain(b"17", message_id="two", **ASKING)])
+
+    answers = await told(platform, 3)
+    events = {event["type"]: event["data"] for _, event in answers}
+    assert {correlation_id for correlation_id, _ in answers} == {"c-1"}
     assert events["dev.backhaul.task.accepted"]["key"] == "one"
     assert events["dev.backhaul.task.rejected"]["code"] == "invalid_input"
+    ended = events["dev.backhaul.task.succeeded"]
+    assert (ended["key"], ended["done"], ended["input"], ended["result"]) == ("one", True, "hello", "hello")
+
+
+async def test_every_publisher_of_a_task_is_told_of_its_end(platform: Harness) -> None:
+    await platform.broker.declare(topology.mailbox(topology.REPLIES, "shop"))
+    data = {"kind": "echo.say", "input": "later", "delay": "1h"}
+    message = replace(full(data), reply_to=ASKING["reply_to"])
+
+    await platform.broker.publish([replace(message, correlation_id=name) for name in ("c-1", "c-2")])
+    (_, accepted), _ = await told(platform, 2)
+    await platform.http.post(f"/v1/tasks/{accepted['data']['id']}/cancel")
+
+    answers = await told(platform, 2)
+    assert {(name, event["type"]) for name, event in answers} == {
+        ("c-1", "dev.backhaul.task.cancelled"),
+        ("c-2", "dev.backhaul.task.cancelled"),
+    }
+    assert len({event["id"] for _, event in answers}) == 1
+
+
+async def test_who_submits_a_task_again_that_is_done_is_told_of_its_end(platform: Harness) -> None:
+    await platform.broker.declare(topology.mailbox(topology.REPLIES, "shop"))
+    await platform.broker.publish([plain(b'"hello"', **ASKING)])
+    await told(platform, 2)
+
+    await platform.broker.publish([plain(b'"hello"', **{**ASKING, "correlation_id": "c-2"})])
+
+    answers = await told(platform, 2)
+    assert [(name, event["type"]) for name, event in answers] == [
+        ("c-2", "dev.backhaul.task.accepted"),
+        ("c-2", "dev.backhaul.task.succeeded"),
+    ]
+
+
+async def test_a_publisher_whose_queue_is_gone_holds_up_nobody(platform: Harness) -> None:
+    await platform.broker.publish([plain(b'"hello"', reply_to="nowhere"), plain(b'"bye"', message_id="two")])
+
+    async with asyncio.timeout(10):
+        for key in ("one", "two"):
+            (task,) = await found(platform, key)
+            await (await platform.client.get(task["id"])).result()
+        while await platform.platform.store.owed(timedelta(0), 10):
+            await asyncio.sleep(0.05)
+
+
+async def test_what_says_it_is_from_an_attempt_that_is_over_makes_no_task(platform: Harness) -> None:
+    (parent,) = await submitted(platform, "parent")
+    data = {"kind": "echo.say", "input": "x", "parent_id": parent["id"]}
+
+    await platform.broker.publish([full(data, id="8", parentattempt=1, parenttoken="forged"), full(data)])
+
+    await found(platform, "/shop#7")
+    listed = await platform.http.get("/v1/tasks", params={"key": "/shop#8"})
+    assert listed.json()["data"] == []
+
+
+async def submitted(platform: Harness, key: str) -> list[dict[str, Any]]:
+    await platform.broker.publish([plain(b'"hello"', message_id=key)])
+    return await found(platform, key)

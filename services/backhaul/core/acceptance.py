@@ -11,7 +11,8 @@ from backhaul.core.catalogue import MAX_FAULTS, Catalogue
 from backhaul.core.clock import Clock, to_ms
 from backhaul.core.errors import Rejected
 from backhaul.core.fingerprint import fingerprint
-from backhaul.core.record import Draft, RawJson, Record
+from backhaul.core.record import Caller, Draft, RawJson, Record
+from backhaul.core.replies import ReplyTo, noted
 from backhaul_contracts import codec
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.kinds import KindSpec
@@ -42,6 +43,8 @@ class Origin:
     key: str | None = None
     traceparent: str | None = None
     replay_of: str | None = None
+    reply: ReplyTo | None = None
+    caller: Caller | None = None
 
 
 class Acceptance:
@@ -127,11 +130,14 @@ def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, 
         scheduled_for=starts,
         not_before=starts,
         expires_at=_expiry(wanted, starts, now),
+        replies=None if origin.reply is None else noted(None, origin.reply),
+        called_in=0 if origin.caller is None else origin.caller.attempt,
     )
     return Draft(
         record,
         _payload(wanted.input),
         None if key is None else fingerprint(spec.kind, wanted.input),
+        origin.caller,
     )
 
 

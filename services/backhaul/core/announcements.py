@@ -1,16 +1,19 @@
 """What is told to the world after a commit: tokens, live events and public events, as broker messages. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from backhaul.core import topology
 from backhaul.core.ports.broker import Message
 from backhaul.core.ports.store import Happening, Token
-from backhaul.core.record import Event, Record
-from backhaul.core.rendering import json_name, json_text
+from backhaul.core.record import Event, Record, Snapshot
+from backhaul.core.rendering import json_name, json_text, task_json
+from backhaul.core.replies import read
 from backhaul_contracts import codec
-from backhaul_contracts.envelope import CLOUDEVENT, TYPE_PREFIX
+from backhaul_contracts.beats import Stop, StopReason
+from backhaul_contracts.envelope import CLOUDEVENT, CLOUDEVENT_BATCH, TYPE_PREFIX
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import new_id
+from backhaul_contracts.messages import StopAsked, write_batch
 from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import format_time
 
@@ -73,6 +76,45 @@ def live_message(events: Sequence[Event]) -> Message:
 def public_messages(happenings: Iterable[Happening]) -> list[Message]:
     """The lifecycle events among `happenings`, one CloudEvent each; a repeat carries the same id."""
     return [_public(happening.record, happening.event) for happening in happenings if happening.event.type.public]
+
+
+def reply_messages(snapshot: Snapshot) -> Iterator[Message]:
+    """The end of a task that is done, for everyone who has asked to be told. Their queues may be gone by now."""
+    record = snapshot.record
+    body = (
+        f'{{"specversion":"1.0","id":"{record.id}-{record.seq}","source":"/backhaul/ledger",'
+        f'"type":"{TYPE_PREFIX}task.{record.status}","subject":"{record.id}","datacontenttype":"application/json",'
+        f'{_trace(record)}"data":{task_json(snapshot)}}}'
+    ).encode()
+    for reply in read(record.replies):
+        yield Message(
+            exchange="",
+            routing_key=reply.queue,
+            body=body,
+            content_type=CLOUDEVENT,
+            message_id=f"{record.id}-{record.seq}",
+            correlation_id=reply.correlation_id,
+            mandatory=False,
+        )
+
+
+def stop_messages(happenings: Iterable[Happening]) -> list[Message]:
+    """Hints to the workers whose attempts are to stop. What is lost of them, the next beat repairs."""
+    stops: dict[str, list[Stop]] = {}
+    for record in (each.record for each in happenings if each.event.type is EventType.CANCELLING):
+        stop = Stop(task_id=record.id, attempt=record.attempt, reason=StopReason.CANCELLED)
+        stops.setdefault(str(record.worker_id), []).append(stop)
+    return [
+        Message(
+            exchange=topology.CONTROL,
+            routing_key=worker_id,
+            body=write_batch("/backhaul/relay", StopAsked, asked),
+            content_type=CLOUDEVENT_BATCH,
+            persistent=False,
+            mandatory=False,
+        )
+        for worker_id, asked in stops.items()
+    ]
 
 
 def _public(record: Record, event: Event) -> Message:

@@ -8,6 +8,7 @@ from typing import Any
 from backhaul.core.record import Event, RawJson, Record, evolve
 from backhaul_contracts import codec
 from backhaul_contracts.events import EventType
+from backhaul_contracts.ids import TaskId
 from backhaul_contracts.reports import Ruling
 from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import format_time
@@ -37,12 +38,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A granted wish: the record after it, what happened (in order), and the payloads it sets (None: as before)."""
+    """A granted wish: the record after it, what happened (in order), and the payloads it sets (None: as before).
+
+    `abandoned`: children of the task that are to be cancelled.
+    """
 
     record: Record
     events: tuple[Event, ...] = ()
     result: RawJson | None = None
     checkpoint: RawJson | None = None
+    abandoned: tuple[TaskId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

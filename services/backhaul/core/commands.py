@@ -6,16 +6,20 @@ Each is a wish: the state machine grants or refuses it. Names are imperative; ev
 from dataclasses import dataclass
 from datetime import timedelta
 
+from backhaul.core.replies import ReplyTo
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.reports import (
+    AbandonedReport,
     CheckpointReport,
     FailedReport,
     HandedBackReport,
     LogReport,
     OutputReport,
     ProgressReport,
+    ResumedReport,
     StoppedReport,
     SucceededReport,
+    WaitingReport,
 )
 
 
@@ -33,6 +37,16 @@ class Rerun:
     """An operator wants a new run of a task that ended without success."""
 
     task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The task was submitted once more. `reply`: who wants to hear of its end. `attempt`: of its parent, which calls
+    for it: if it has ended without success before that attempt, it is run anew (0: nobody calls)."""
+
+    task_id: TaskId
+    reply: ReplyTo | None = None
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +91,13 @@ Report = (
     | OutputReport
     | LogReport
     | CheckpointReport
+    | WaitingReport
+    | ResumedReport
+    | AbandonedReport
     | SucceededReport
     | FailedReport
     | StoppedReport
     | HandedBackReport
 )
 
-Command = Cancel | Rerun | Release | Expire | GiveUp | Lose | TakeBack | Report
+Command = Cancel | Rerun | Join | Release | Expire | GiveUp | Lose | TakeBack | Report

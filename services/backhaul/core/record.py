@@ -59,6 +59,11 @@ class Record:
     progress: RawJson | None = None
     error: RawJson | None = None
 
+    replies: RawJson | None = None
+    """Who is told of the end: `backhaul.core.replies`."""
+    called_in: int = 0
+    """The attempt of the parent that has made the task, or was the last to call for it; 0: none has."""
+
     created_at: datetime
     scheduled_for: datetime | None = None
     not_before: datetime | None = None
@@ -117,6 +122,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """The attempt that submits a child: only the current one may. `waits`: it calls, and wants the outcome."""
+
+    task_id: TaskId
+    attempt: int
+    token: str
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A task that has passed every check and may be accepted. `fingerprint` tells equal kind and input apart."""
 
@@ -124,3 +139,4 @@ class Draft:
     input: RawJson
     fingerprint: str | None
     """None when the task has no key: nothing will ever be compared with it."""
+    caller: Caller | None = None

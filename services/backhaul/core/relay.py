@@ -4,15 +4,22 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
-from backhaul.core.announcements import live_message, public_messages, token_message
+from backhaul.core.announcements import (
+    live_message,
+    public_messages,
+    reply_messages,
+    stop_messages,
+    token_message,
+)
 from backhaul.core.batching import Inbox, portions
 from backhaul.core.clock import Clock
-from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.errors import BrokerUnavailable, Refused, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.core.ports.store import Dispatch, Store
-from backhaul.core.record import Event
+from backhaul.core.record import Event, Record
 
 _log = logging.getLogger("backhaul.relay")
 
@@ -21,6 +28,8 @@ _AT_ONCE = 2_000
 _AT_ONCE_BYTES = 8 * 1024 * 1024
 """What is published at once: far less than a broker confirms in the time that a publish may take."""
 _LIVE_BYTES = 256 * 1024
+_REPLIES = 50
+"""Of how many tasks that have ended the payloads are in memory at once."""
 _SETTLE_PAUSE = timedelta(milliseconds=100)
 _FAREWELL = timedelta(seconds=2)
 
@@ -85,7 +94,7 @@ class Relay:
                 continue
             try:
                 await self._publish_durable(dispatches)
-            except BrokerUnavailable as error:
+            except (BrokerUnavailable, StoreUnavailable) as error:
                 _log.warning("%d dispatches stay in the outbox until the next sweep: %s", len(dispatches), error)
                 continue
             self._under_way = []
@@ -118,11 +127,49 @@ class Relay:
         messages = (message for dispatch in dispatches for message in _announced(dispatch))
         for portion in portions(messages, _weight, most=_AT_ONCE, heaviest=_AT_ONCE_BYTES):
             await self._broker.publish(portion)
+        await self._reply(dispatches)
+        await self._abandon(dispatches)
+
+    async def _reply(self, dispatches: Sequence[Dispatch]) -> None:
+        """Tell the publishers of tasks that have ended. What becomes of their queues must hold up nobody else."""
+        ended = {record.id: record for record in _answerable(dispatches)}
+        for task_ids in portions(ended, lambda _: 1, most=_REPLIES, heaviest=_REPLIES):
+            for found in await self._store.snapshots(task_ids):
+                snapshot = replace(found, record=ended[found.record.id])
+                await self._publish_replies(list(reply_messages(snapshot)))
+
+    async def _publish_replies(self, messages: Sequence[Message]) -> None:
+        try:
+            await self._broker.publish(messages)
+        except Refused:
+            for message in messages if len(messages) > 1 else ():
+                await self._publish_replies([message])
+            if len(messages) == 1:
+                _log.warning(
+                    "the reply %s does not fit into its queue %s", messages[0].message_id, messages[0].routing_key
+                )
+
+    async def _abandon(self, dispatches: Sequence[Dispatch]) -> None:
+        """Cancel children. What is left of them is another dispatch, so that others get their turn between."""
+        children = [some for dispatch in dispatches for some in dispatch.children]
+        if children:
+            follow_up = await self._store.abandon(children)
+            self.hand_over(follow_up)
+            await self._broker.publish(stop_messages(follow_up.happenings))
 
 
 def _announced(dispatch: Dispatch) -> Iterator[Message]:
     yield from map(token_message, dispatch.tokens)
     yield from public_messages(dispatch.happenings)
+
+
+def _answerable(dispatches: Sequence[Dispatch]) -> Iterator[Record]:
+    """Who has just ended and whose publisher waits to hear of it. One that runs anew by now will end again."""
+    for dispatch in dispatches:
+        for happening in dispatch.happenings:
+            record = happening.record
+            if record.replies is not None and happening.event.type.terminal and record.status.done:
+                yield record
 
 
 def _messages(dispatch: Dispatch) -> int:

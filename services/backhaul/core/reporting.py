@@ -7,19 +7,24 @@ from typing import Any
 from backhaul.core import commands as cmd
 from backhaul.core.changes import Change, Log, Refusal, Rules, raw
 from backhaul.core.endings import cancelled, fail, hand_back
+from backhaul.core.lifecycle import Trigger, target
 from backhaul.core.record import RawJson, Record, evolve
 from backhaul_contracts.events import EventType
 from backhaul_contracts.failures import FailureCode
+from backhaul_contracts.ids import TaskId
 from backhaul_contracts.reports import (
+    AbandonedReport,
     CheckpointReport,
     FailedReport,
     HandedBackReport,
     LogReport,
     OutputReport,
     ProgressReport,
+    ResumedReport,
     Ruling,
     StoppedReport,
     SucceededReport,
+    WaitingReport,
 )
 from backhaul_contracts.tasks import Status
 
@@ -71,6 +76,30 @@ def _checkpoint(record: Record, report: CheckpointReport, now: datetime, rules: 
     return Change(evolve(record, keep_through=record.seq), checkpoint=raw(report.checkpoint))
 
 
+def _waiting(record: Record, report: WaitingReport, now: datetime, rules: Rules) -> Change:
+    """An attempt that has been asked to stop meanwhile goes on doing so."""
+    if target(record.status, Trigger.CALL) is None:
+        return Change(record)
+    log = Log(record, now)
+    log.move(status=Status.WAITING)
+    log.add(EventType.WAITING, calls=[call.model_dump() for call in report.calls])
+    return log.change()
+
+
+def _resumed(record: Record, report: ResumedReport, now: datetime, rules: Rules) -> Change:
+    """The events of the API have no name for it, and `task.started` tells of a new attempt: a line in the log."""
+    if target(record.status, Trigger.RESUME) is None:
+        return Change(record)
+    log = Log(record, now)
+    log.move(status=Status.RUNNING)
+    log.add(EventType.LOG, level="debug", message="resumed", fields={"status": Status.RUNNING})
+    return log.change()
+
+
+def _abandoned(record: Record, report: AbandonedReport, now: datetime, rules: Rules) -> Change:
+    return Change(record, abandoned=tuple(map(TaskId, report.calls)))
+
+
 def _succeeded(record: Record, report: SucceededReport, now: datetime, rules: Rules) -> Change:
     result = raw(report.result)
     log = Log(record, now)
@@ -95,6 +124,9 @@ _DECISIONS: dict[type, Callable[[Record, Any, datetime, Rules], Change]] = {
     OutputReport: _output,
     LogReport: _log,
     CheckpointReport: _checkpoint,
+    WaitingReport: _waiting,
+    ResumedReport: _resumed,
+    AbandonedReport: _abandoned,
     SucceededReport: _succeeded,
     FailedReport: _failed,
     StoppedReport: _ended,

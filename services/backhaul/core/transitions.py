@@ -14,6 +14,7 @@ from backhaul.core.changes import Change, Log, Refusal, Rules, after
 from backhaul.core.endings import cancelled, expired, fail, hand_back
 from backhaul.core.lifecycle import Trigger, target
 from backhaul.core.record import Draft, Record, evolve
+from backhaul.core.replies import noted
 from backhaul.core.reporting import record_report
 from backhaul_contracts.events import EventType
 from backhaul_contracts.failures import Failure, FailureCode
@@ -113,6 +114,21 @@ def _rerun(record: Record, command: cmd.Rerun, now: datetime, rules: Rules) -> C
     return log.change()
 
 
+def _join(record: Record, command: cmd.Join, now: datetime, rules: Rules) -> Change | Refusal:
+    """One more who waits for the task. Whoever joins one that is done is answered with its outcome at once.
+
+    A caller starts a new run once in an attempt: when it asks again, the run is its own.
+    """
+    called_before = command.attempt <= record.called_in
+    if record.status.done and (called_before or not target(record.status, Trigger.RERUN)):
+        return Refusal(record, Ruling.RECORDED)
+    replies = record.replies if command.reply is None else noted(record.replies, command.reply)
+    joined = evolve(record, replies=replies, called_in=max(record.called_in, command.attempt))
+    if joined == record:
+        return Refusal(record, Ruling.RECORDED)
+    return _rerun(joined, cmd.Rerun(record.id), now, rules) if record.status.done else Change(joined)
+
+
 def _due_again(record: Record, now: datetime, rules: Rules) -> datetime:
     """Not before the time that the task was submitted for, nor before the end of the lease of an attempt that nobody
     knows to have stopped."""
@@ -191,6 +207,7 @@ def _take_back(record: Record, command: cmd.TakeBack, now: datetime, rules: Rule
 _DECISIONS: dict[type, Callable[[Record, Any, datetime, Rules], Change | Refusal]] = {
     cmd.Cancel: _cancel,
     cmd.Rerun: _rerun,
+    cmd.Join: _join,
     cmd.Release: _release,
     cmd.Expire: _expire,
     cmd.GiveUp: _give_up,

@@ -51,11 +51,14 @@ class BeatDesk:
         beats = [await self._declared(message.data) for letter in letters for message in letter.messages]
         await self._announce([spec for beat in beats if beat.announcement for spec in beat.announcement.kinds])
         leases = await self._store.beat(beats, self._lease)
+        calls = {TaskId(task_id) for beat in beats for task_id in beat.calls}
+        pending = await self._store.unfinished(list(calls))
         await self._take_back(leases)
         await self._take_over(leases)
         for beat, lease in zip(beats, leases, strict=True):
             if beat.state != "gone":
-                self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease))
+                done = [task_id for task_id in beat.calls if task_id not in pending]
+                self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease, done))
 
     async def _declared(self, beat: Beat) -> Beat:
         """The beat, its queues declared: its worker consumes them as soon as it is answered.
@@ -90,13 +93,14 @@ class BeatDesk:
             _log.info("%d attempts were left behind unfinished by workers that are gone", len(left))
             await self._broker.publish(lapse_messages(self._source, left))
 
-    def _answer(self, beat: Beat, lease: Leases) -> BeatAnswer:
+    def _answer(self, beat: Beat, lease: Leases, calls_done: list[str]) -> BeatAnswer:
         now = self._clock.now()
         return BeatAnswer(
             worker_id=beat.worker_id,
             number=beat.number,
             known=lease.known,
             lease_seconds=self._lease.total_seconds(),
+            calls_done=calls_done,
             stop=[stop for held in beat.held if (stop := _stop(held, lease, now)) is not None],
         )
 

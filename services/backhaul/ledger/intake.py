@@ -2,26 +2,27 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import TypeVar
 
 from backhaul.core import topology
-from backhaul.core.acceptance import Acceptance, Origin, faults
+from backhaul.core.acceptance import Acceptance, Origin
+from backhaul.core.announcements import reply_messages
 from backhaul.core.batching import Batcher
-from backhaul.core.catalogue import decode
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Admission, Store
-from backhaul.core.record import Draft
+from backhaul.core.record import Draft, evolve
 from backhaul.core.relay import Relay
 from backhaul.core.rendering import task_json
+from backhaul.core.replies import noted
 from backhaul.ledger.deadletters import dead_letter
-from backhaul_contracts.envelope import CLOUDEVENT, CloudEvent
+from backhaul.ledger.reading import read_submission
+from backhaul_contracts.envelope import CLOUDEVENT
 from backhaul_contracts.ids import new_id
-from backhaul_contracts.messages import AcceptedReply, RejectedReply, Submitted
+from backhaul_contracts.messages import AcceptedReply, RejectedReply
 from backhaul_contracts.problems import Problem, ProblemCode
 from backhaul_contracts.wire import Json
 
@@ -31,7 +32,6 @@ T = TypeVar("T")
 
 _CREDIT = 200
 _RETRY = timedelta(seconds=1)
-_SUBMIT = Submitted.model_fields["type"].default
 _ACCEPTED = AcceptedReply.model_fields["type"].default
 _REJECTED = RejectedReply.model_fields["type"].default
 
@@ -61,13 +61,25 @@ class Intake:
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
-            admission = await self._admit(*_read(delivery))
+            body, origin = read_submission(delivery)
+            admission = await self._admit(body, origin)
         except Rejected as refusal:
             problem = refusal.problem
             await self._persist(lambda: self._set_aside(delivery, problem))
             await self._persist(lambda: self._reply(delivery, _REJECTED, problem.model_dump_json()))
         else:
-            await self._persist(lambda: self._reply(delivery, _ACCEPTED, task_json(admission.snapshot)))
+            await self._answer(delivery, origin, admission)
+
+    async def _answer(self, delivery: Delivery, origin: Origin, admission: Admission) -> None:
+        """That it is accepted; and how it ended, if it is done already. A worker sees that in the first answer."""
+        if admission.stale:
+            _log.info("a submission to %s is dropped: the attempt that sent it is over", delivery.routing_key)
+            return
+        snapshot = admission.snapshot
+        await self._persist(lambda: self._reply(delivery, _ACCEPTED, task_json(snapshot)))
+        if snapshot.record.status.done and origin.reply is not None and origin.caller is None:
+            told = replace(snapshot, record=evolve(snapshot.record, replies=noted(None, origin.reply)))
+            await self._persist(lambda: self._broker.publish(list(reply_messages(told))))
 
     async def _admit(self, body: Json, origin: Origin) -> Admission:
         draft = await self._persist(lambda: self._acceptance.draft(body, origin))
@@ -128,56 +140,3 @@ def _refuse_conflict(draft: Draft, admission: Admission) -> None:
             ProblemCode.IDEMPOTENCY_KEY_REUSED,
             f"The id {draft.record.key!r} belongs to task {holder}, of another kind or input.",
         )
-
-
-def _read(delivery: Delivery) -> tuple[Json, Origin]:
-    """The body of a submission, and what its transport says. Raises `Rejected`."""
-    media = (delivery.content_type or "application/json").partition(";")[0].strip().lower()
-    if media == CLOUDEVENT:
-        return _full(delivery)
-    if media == "application/json":
-        return _plain(delivery)
-    raise Rejected(
-        ProblemCode.UNSUPPORTED_MEDIA_TYPE,
-        f"The content type {media!r} is not one of application/json (the input itself) and {CLOUDEVENT}.",
-    )
-
-
-def _plain(delivery: Delivery) -> tuple[Json, Origin]:
-    if not delivery.message_id:
-        raise Rejected(
-            ProblemCode.INVALID_INPUT,
-            "The message has no message_id. It is the idempotency key: with it, a repeat makes no second task.",
-        )
-    body = {"kind": delivery.routing_key, "input": decode(delivery.body), **_properties(delivery)}
-    return body, Origin(key=delivery.message_id, traceparent=_traceparent(delivery))
-
-
-def _full(delivery: Delivery) -> tuple[Json, Origin]:
-    raw = decode(delivery.body)
-    try:
-        event = CloudEvent.model_validate(raw)
-    except ValidationError as error:
-        raise Rejected(ProblemCode.INVALID_INPUT, "This is not a CloudEvent.", errors=faults(error)) from error
-    if event.type != _SUBMIT or not event.id or not event.source:
-        raise Rejected(ProblemCode.INVALID_INPUT, f"The CloudEvent needs an id, a source, and the type {_SUBMIT}.")
-    if not isinstance(event.data, dict):
-        raise Rejected(ProblemCode.INVALID_INPUT, "The CloudEvent's data must be the body of a submission.")
-    body = {**_properties(delivery), **event.data}
-    traceparent = event.traceparent or _traceparent(delivery)
-    return body, Origin(key=f"{event.source}#{event.id}", traceparent=traceparent)
-
-
-def _properties(delivery: Delivery) -> dict[str, Any]:
-    """What AMQP itself can say of a task: priority and time to live."""
-    said: dict[str, Any] = {}
-    if delivery.priority:
-        said["priority"] = delivery.priority
-    if delivery.expiration is not None:
-        said["expires_in"] = delivery.expiration.total_seconds()
-    return said
-
-
-def _traceparent(delivery: Delivery) -> str | None:
-    value = delivery.headers.get("traceparent")
-    return value if isinstance(value, str) else None

@@ -6,6 +6,7 @@ and asks again, stands for itself.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Text, select, true
@@ -16,9 +17,9 @@ from backhaul.core import transitions
 from backhaul.core.clock import to_ms
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.store import Admission, Dispatch
-from backhaul.core.record import Draft, Snapshot
-from backhaul.core.transitions import Change
-from backhaul.store import journal, metadata
+from backhaul.core.record import Draft, Snapshot, evolve
+from backhaul.core.transitions import Change, Rules
+from backhaul.store import families, joining, journal, metadata
 from backhaul.store.records import read_snapshot, rounded, snapshot_columns
 from backhaul.store.recordset import Recordset
 from backhaul.store.schema import states, tasks
@@ -65,6 +66,8 @@ _states = Recordset(
     seq=BigInteger,
     not_before=BigInteger,
     expires_at=BigInteger,
+    replies=Text,
+    called_in=Integer,
 )
 _names = Recordset("names", tenant=Text, key=Text, id=Text)
 
@@ -93,10 +96,32 @@ _BY_KEY = _SNAPSHOTS.join(_names.table, (tasks.c.tenant == _names.c.tenant) & (t
 _BY_ID = _SNAPSHOTS.join(_names.table, tasks.c.id == _names.c.id)
 
 
-def accept(connection: Connection, drafts: Sequence[Draft]) -> tuple[list[Admission], Dispatch]:
+def accept(connection: Connection, drafts: Sequence[Draft], rules: Rules) -> tuple[list[Admission], Dispatch]:
     """See `Store.accept`."""
+    drafts = [replace(draft, record=rounded(draft.record)) for draft in drafts]
+    welcome = _welcome(connection, drafts)
+    changes, standing = _stand(connection, [draft for draft in welcome if draft is not None])
+    admissions = [
+        _turned_away(draft) if admitted is None else _admission(admitted, standing[_name(admitted)])
+        for draft, admitted in zip(drafts, welcome, strict=True)
+    ]
+    joined = joining.join(connection, welcome, admissions, rules)
+    return admissions, journal.write(connection, [*changes, *joined])
+
+
+def _welcome(connection: Connection, drafts: Sequence[Draft]) -> list[Draft | None]:
+    """The drafts, those of callers in the tenant of their task; None for those whose caller is over."""
+    tenants = families.tenants(connection, (draft.caller for draft in drafts if draft.caller is not None))
+    return [draft if draft.caller is None else _under(draft, tenants.get(draft.caller)) for draft in drafts]
+
+
+def _under(draft: Draft, tenant: str | None) -> Draft | None:
+    return None if tenant is None else replace(draft, record=evolve(draft.record, tenant=tenant))
+
+
+def _stand(connection: Connection, drafts: Sequence[Draft]) -> tuple[list[Change], dict[_Name, _Standing]]:
+    """What was made of the drafts, and the task that stands for each."""
     named: dict[_Name, Draft] = {}
-    drafts = [Draft(rounded(draft.record), draft.input, draft.fingerprint) for draft in drafts]
     for draft in drafts:
         named.setdefault(_name(draft), draft)
     standing: dict[_Name, _Standing] = {}
@@ -111,14 +136,17 @@ def accept(connection: Connection, drafts: Sequence[Draft]) -> tuple[list[Admiss
         standing |= _found(connection, [draft for draft in missing if _name(draft) not in standing])
     else:
         raise StoreUnavailable("the tasks with some keys were deleted as fast as they were asked for: try again")
-    dispatch = journal.write(connection, changes)
-    return [_admission(draft, standing[_name(draft)]) for draft in drafts], dispatch
+    return changes, standing
 
 
 def _name(draft: Draft) -> _Name:
     """Sorted by it, two batches with the same keys never wait for each other in a circle."""
     record = draft.record
     return ("", "", record.id) if record.key is None else (record.tenant, record.key, "")
+
+
+def _turned_away(draft: Draft) -> Admission:
+    return Admission(Snapshot(draft.record, draft.input), stale=True)
 
 
 def _admission(draft: Draft, standing: _Standing) -> Admission:
@@ -197,4 +225,6 @@ def _state_row(change: Change) -> dict[str, Any]:
         "seq": record.seq,
         "not_before": milliseconds(record.not_before),
         "expires_at": milliseconds(record.expires_at),
+        "replies": record.replies,
+        "called_in": record.called_in,
     }

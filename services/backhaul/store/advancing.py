@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Text, select
 from backhaul.core import transitions
 from backhaul.core.clock import from_ms
 from backhaul.core.commands import Command, Lose, TakeBack
-from backhaul.core.ports.store import Dispatch
+from backhaul.core.ports.store import Children, Dispatch
 from backhaul.core.record import Record
 from backhaul.core.transitions import Change, Refusal, Rules
+from backhaul.store import families
 from backhaul.store.changing import locked, write
 from backhaul.store.functions import store_now
 from backhaul.store.records import TASK_IDS, read_record, record_columns
@@ -33,9 +34,9 @@ _LEASES = (
 
 
 def advance(
-    connection: Connection, commands: Sequence[Command], rules: Rules
+    connection: Connection, commands: Sequence[Command], rules: Rules, children: Sequence[Children] = ()
 ) -> tuple[list[Change | Refusal], Dispatch]:
-    """See `Store.advance`."""
+    """See `Store.advance`. `children` are to be cancelled beside those that follow from the commands."""
     found = connection.execute(_LOCK, TASK_IDS.values({command.task_id for command in commands})).all()
     now_ms = max((row[-1] for row in found), default=0)
     now = from_ms(now_ms)
@@ -51,7 +52,15 @@ def advance(
         if isinstance(verdict, Change):
             changes.append(verdict)
             records[verdict.record.id] = verdict.record
-    return verdicts, write(connection, changes)
+    owed = (*families.bereft(connection, commands, verdicts), *children)
+    return verdicts, write(connection, changes, children=owed)
+
+
+def abandon(connection: Connection, children: Sequence[Children], rules: Rules) -> Dispatch:
+    """See `Store.abandon`."""
+    commands, left = families.portion(connection, children)
+    _, dispatch = advance(connection, commands, rules, left)
+    return dispatch
 
 
 def _meant(command: Command, record: Record | None, gone: Collection[str]) -> Command:

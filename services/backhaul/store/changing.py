@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Integer, Subquery, Text, func, select, update
 
-from backhaul.core.ports.store import Dispatch
+from backhaul.core.ports.store import Children, Dispatch
 from backhaul.core.record import Record
 from backhaul.core.transitions import Change
 from backhaul.store import journal
@@ -39,6 +39,8 @@ _states = Recordset(
     cancel_outcome=Text,
     progress=Text,
     error=Text,
+    replies=Text,
+    called_in=Integer,
     checkpoint=Text,
     result=Text,
 )
@@ -64,13 +66,24 @@ def locked(*, skip_locked: bool = False) -> Subquery:
     )
 
 
-def write(connection: Connection, changes: Sequence[Change], waiting: Sequence[Record] = ()) -> Dispatch:
+def rewrite(connection: Connection, changes: Sequence[Change]) -> None:
+    """Write what the changes have made of their tasks, and leave it to the caller to write what follows."""
+    if changes:
+        connection.execute(_UPDATE, _states.rows(_last(changes)))
+
+
+def write(
+    connection: Connection,
+    changes: Sequence[Change],
+    waiting: Sequence[Record] = (),
+    children: Sequence[Children] = (),
+) -> Dispatch:
     """Write what the changes, in their order, have made of their tasks, which this transaction has locked.
 
-    `waiting`: tasks that have not changed, and need a new token.
+    `waiting`: tasks that have not changed, and need a new token. `children`: those to be cancelled.
     """
-    dispatch = journal.dispatch(changes, waiting)
-    if not changes:
+    dispatch = journal.dispatch(changes, waiting, children)
+    if not changes and not children:
         return dispatch
     parameters = _states.rows(_last(changes)), journal.logged(dispatch), journal.owed(dispatch)
     return journal.under(_WRITE.execute(connection, *parameters).scalar(), dispatch)
@@ -108,6 +121,8 @@ def _row(record: Record, checkpoint: str | None, result: str | None) -> dict[str
         "cancel_outcome": record.cancel_outcome,
         "progress": record.progress,
         "error": record.error,
+        "replies": record.replies,
+        "called_in": record.called_in,
         "checkpoint": checkpoint,
         "result": result,
     }

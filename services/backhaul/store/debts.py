@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, delete, func, select, update
 
-from backhaul.core.ports.store import Dispatch, Happening, Token
+from backhaul.core.ports.store import Children, Dispatch, Happening, Token
 from backhaul.core.record import Event
 from backhaul.store.functions import store_now
 from backhaul.store.records import EVENT_COLUMNS, TASK_IDS, read_event, read_record, record_columns
@@ -63,6 +63,7 @@ def owed(connection: Connection, age: timedelta, limit: int) -> list[Dispatch]:
             outbox_id,
             tuple(Token(queue, TaskId(task_id)) for queue, task_id in payload["tokens"]),
             tuple(happenings[task_id, seq] for task_id, seq in payload["events"] if (task_id, seq) in happenings),
+            tuple(_children(*some) for some in payload.get("children", ())),
         )
         for outbox_id, payload in payloads.items()
     ]
@@ -80,6 +81,10 @@ def _bearable(connection: Connection, payloads: dict[str, Any]) -> dict[str, Any
             break
         bearable[outbox_id] = payload
     return bearable
+
+
+def _children(parent_id: str, after: str, only: Sequence[str] | None) -> Children:
+    return Children(TaskId(parent_id), after, None if only is None else tuple(map(TaskId, only)))
 
 
 def settle(connection: Connection, outbox_ids: Sequence[str]) -> None:

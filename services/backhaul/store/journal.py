@@ -6,12 +6,13 @@ on one task as it was committed.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Integer, Text, insert, select
 
 from backhaul.core.clock import to_ms
-from backhaul.core.ports.store import Dispatch, Happening, Token
+from backhaul.core.ports.store import Children, Dispatch, Happening, Token
 from backhaul.core.record import Event, Record
 from backhaul.core.transitions import Change
 from backhaul.store.functions import store_now
@@ -43,11 +44,11 @@ def write(connection: Connection, changes: Sequence[Change]) -> Dispatch:
     return under(_WRITE.execute(connection, logged(found), owed(found)).scalar(), found)
 
 
-def dispatch(changes: Sequence[Change], waiting: Sequence[Record] = ()) -> Dispatch:
-    """What the changes, which stand in order, oblige to publish, beside tokens for tasks that are `waiting`. Its id is
-    not known before it is written."""
+def dispatch(changes: Sequence[Change], waiting: Sequence[Record] = (), children: Sequence[Children] = ()) -> Dispatch:
+    """What the changes, which stand in order, oblige to, beside tokens for tasks that are `waiting` and the cancelling
+    of `children`. Its id is not known before it is written."""
     happenings = tuple([Happening(change.record, event) for change in changes for event in change.events])
-    return Dispatch(None, (*_tokens(changes), *map(_token, waiting)), happenings)
+    return Dispatch(None, (*_tokens(changes), *map(_token, waiting)), happenings, tuple(children))
 
 
 def logged(dispatch: Dispatch) -> Mapping[str, Any]:
@@ -58,18 +59,20 @@ def logged(dispatch: Dispatch) -> Mapping[str, Any]:
 def owed(dispatch: Dispatch) -> Mapping[str, Any]:
     """The parameters of `OWE`."""
     public = [happening.event for happening in dispatch.happenings if happening.event.type.public]
-    if not dispatch.tokens and not public:
+    if not (dispatch.tokens or public or dispatch.children):
         return _debts.rows([])
-    payload = {
+    payload: dict[str, Any] = {
         "tokens": [[token.queue, token.task_id] for token in dispatch.tokens],
         "events": [[event.task_id, event.seq] for event in public],
     }
+    if dispatch.children:
+        payload["children"] = [[some.parent_id, some.after, some.only] for some in dispatch.children]
     return _debts.rows([{"payload": codec.dumps(payload).decode()}])
 
 
 def under(outbox_id: int | None, dispatch: Dispatch) -> Dispatch:
     """The dispatch as it was written."""
-    return Dispatch(None if outbox_id is None else str(outbox_id), dispatch.tokens, dispatch.happenings)
+    return replace(dispatch, outbox_id=None if outbox_id is None else str(outbox_id))
 
 
 def _tokens(changes: Sequence[Change]) -> tuple[Token, ...]:
@@ -77,10 +80,10 @@ def _tokens(changes: Sequence[Change]) -> tuple[Token, ...]:
     tokens: dict[TaskId, Token] = {}
     for change in changes:
         record = change.record
-        if record.status is Status.QUEUED:
-            tokens[record.id] = _token(record)
-        else:
+        if record.status is not Status.QUEUED:
             tokens.pop(record.id, None)
+        elif change.events:  # else somebody has joined it, and its token is out
+            tokens[record.id] = _token(record)
     return tuple(tokens.values())
 
 

@@ -13,6 +13,7 @@ from backhaul.store.schema import events, states, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.listings import WorkerInfo
+from backhaul_contracts.tasks import TERMINAL
 
 _REMEMBERED = timedelta(days=1)
 
@@ -34,6 +35,11 @@ EVENTS = (
     .limit(bindparam("most", type_=Integer))
 )
 SEQS = select(states.c.task_id, states.c.seq).join(TASK_IDS.table, states.c.task_id == TASK_IDS.c.task_id)
+UNFINISHED = (
+    select(states.c.task_id)
+    .join(TASK_IDS.table, states.c.task_id == TASK_IDS.c.task_id)
+    .where(states.c.status.not_in(sorted(TERMINAL)))
+)
 WORKERS = (
     select(
         workers.c.id,
@@ -74,6 +80,11 @@ def seqs(connection: Connection, task_ids: Sequence[TaskId]) -> dict[TaskId, int
     """See `Store.seqs`."""
     found = connection.execute(SEQS, TASK_IDS.values(task_ids))
     return {TaskId(task_id): seq for task_id, seq in found}
+
+
+def unfinished(connection: Connection, task_ids: Sequence[TaskId]) -> set[TaskId]:
+    """See `Store.unfinished`."""
+    return set(map(TaskId, connection.execute(UNFINISHED, TASK_IDS.values(task_ids)).scalars()))
 
 
 def read_workers(connection: Connection) -> list[WorkerInfo]:

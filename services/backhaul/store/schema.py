@@ -89,6 +89,8 @@ states = Table(
     Column("error", Text),
     Column("checkpoint", Text),
     Column("result", Text),
+    Column("replies", Text),
+    Column("called_in", Integer, nullable=False, server_default="0"),
     postgresql_with={"fillfactor": "80"},
 )
 

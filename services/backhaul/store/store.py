@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from backhaul.core.commands import Command, Lose
-from backhaul.core.ports.store import Admission, Dispatch, Granted, Leases, TaskQuery
+from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, Leases, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Refusal, Rules
 from backhaul.store import (
@@ -48,12 +48,15 @@ class SqlStore:
     async def accept(self, drafts: Sequence[Draft]) -> tuple[list[Admission], Dispatch]:
         if not drafts:
             return [], Dispatch()
-        return await self._runner.transact(partial(accepting.accept, drafts=drafts))
+        return await self._runner.transact(partial(accepting.accept, drafts=drafts, rules=self._rules))
 
     async def advance(self, commands: Sequence[Command]) -> tuple[list[Change | Refusal], Dispatch]:
         if not commands:
             return [], Dispatch()
         return await self._runner.transact(partial(advancing.advance, commands=commands, rules=self._rules))
+
+    async def abandon(self, children: Sequence[Children]) -> Dispatch:
+        return await self._runner.transact(partial(advancing.abandon, children=children, rules=self._rules))
 
     async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted | None], Dispatch]:
         if not claims:
@@ -78,6 +81,11 @@ class SqlStore:
         if not task_ids:
             return {}
         return await self._runner.read(partial(reading.seqs, task_ids=task_ids))
+
+    async def unfinished(self, task_ids: Sequence[TaskId]) -> set[TaskId]:
+        if not task_ids:
+            return set()
+        return await self._runner.read(partial(reading.unfinished, task_ids=task_ids))
 
     async def find(self, query: TaskQuery) -> list[Snapshot]:
         return await self._runner.read(partial(listing.find, query=query))

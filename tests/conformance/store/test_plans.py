@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, cast
@@ -12,10 +13,11 @@ import asyncpg
 import pytest
 from sqlalchemy import Engine, create_engine, event
 
+from backhaul.core import replies
 from backhaul.core.clock import SystemClock
 from backhaul.core.commands import Cancel
-from backhaul.core.ports.store import TaskQuery
-from backhaul.core.record import RawJson
+from backhaul.core.ports.store import Children, TaskQuery
+from backhaul.core.record import Caller, RawJson
 from backhaul.store import SqlStore
 from backhaul.store.functions import install
 from backhaul.store.postgresql import SESSION
@@ -38,6 +40,7 @@ from tests.conformance.store.given import (
 Statement = tuple[str, tuple[Any, ...]]
 Request = Callable[[SqlStore], Awaitable[object]]
 TASK = new_task_id()
+REPLY = replies.noted(None, replies.ReplyTo("mine"))
 ENOUGH = 500
 BIG = {"tasks", "states", "events", "task_metadata"}
 
@@ -63,6 +66,12 @@ REQUESTS: dict[str, Request] = {
     "list by more": finds(metadata={"colour": "c17", "size": "s7"}, statuses=(Status.QUEUED,), kind="test.k7"),
     "list by creation": finds(created_after=PAST, created_before=PAST + timedelta(days=1)),
     "accept": lambda store: store.accept([draft(), draft(key="key-17"), draft(key="new")]),
+    "call": lambda store: store.accept(
+        [replace(draft(key="key-0-17", replies=REPLY), caller=Caller(TASK, 1, "token"))]
+    ),
+    "submit again": lambda store: store.accept([draft(key="key-0-17", replies=REPLY)]),
+    "abandon": lambda store: store.abandon([Children(TASK), Children(TASK, only=(TASK,))]),
+    "unfinished": lambda store: store.unfinished([TASK]),
     "claim": lambda store: claimed(store, [claim(5, queue="q3", kinds=["test.k3"])]),
     "claim again": lambda store: claimed(store, [claim(queue="q3", repeat=True)]),
     "cancel": lambda store: store.advance([Cancel(TASK)]),

@@ -7,23 +7,28 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from backhaul.core.commands import Cancel, Command, Expire, GiveUp, Lose, Release, Report, Rerun, TakeBack
+from backhaul.core.commands import Cancel, Command, Expire, GiveUp, Join, Lose, Release, Report, Rerun, TakeBack
 from backhaul.core.lifecycle import TRANSITIONS
 from backhaul.core.record import Draft, RawJson, Record
+from backhaul.core.replies import ReplyTo, read
 from backhaul.core.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
 from backhaul_contracts.events import EventType
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.ids import LeaseToken, WorkerId, new_task_id
 from backhaul_contracts.reports import (
+    AbandonedReport,
+    Called,
     CheckpointReport,
     FailedReport,
     HandedBackReport,
     LogReport,
     OutputReport,
     ProgressReport,
+    ResumedReport,
     Ruling,
     StoppedReport,
     SucceededReport,
+    WaitingReport,
 )
 from backhaul_contracts.tasks import Progress, Status
 
@@ -65,6 +70,9 @@ def reports(record: Record, shift: int, attempt_shift: int, token: str, length: 
         FailedReport(**common, failure=Failure(code="broken", title="It broke", retryable=False)),
         StoppedReport(**common),
         HandedBackReport(**common),
+        WaitingReport(**common, calls=[Called(task_id="tsk_child", kind="test.child")]),
+        ResumedReport(**common),
+        AbandonedReport(**common, calls=["tsk_child"]),
     ]
 
 
@@ -162,17 +170,37 @@ class Life(RuleBasedStateMachine):
             assert self.record.failures == before.failures
 
     @precondition(lambda self: self.record.attempt > 0)
-    @rule(kind=st.integers(0, 9), length=LENGTHS)
+    @rule(kind=st.integers(0, 12), length=LENGTHS)
     def hear_the_worker(self, kind: int, length: timedelta) -> None:
         before = self.record
         verdict = self.decide(reports(before, 1, 0, str(before.token), length)[kind])
         assert isinstance(verdict, Change) == before.status.held
         if isinstance(verdict, Change):
             assert self.record.number == before.number + 1
+            if kind == 10 and before.status is Status.RUNNING:
+                assert self.record.status is Status.WAITING
+            if kind == 11 and before.status is Status.WAITING:
+                assert self.record.status is Status.RUNNING
+            assert (verdict.abandoned == ("tsk_child",)) == (kind == 12)
+
+    @rule(queue=st.none() | st.sampled_from(["a", "b"]), attempt=st.integers(0, 4))
+    def be_joined(self, queue: str | None, attempt: int) -> None:
+        """A call runs a task anew that ended without success, once in an attempt of the parent."""
+        before = self.record
+        reply = None if queue is None else ReplyTo(queue)
+        verdict = self.decide(Join(before.id, reply, attempt))
+        again = before.status in (Status.FAILED, Status.EXPIRED, Status.CANCELLED) and attempt > before.called_in
+        assert self.record.status is not before.status or not again
+        if before.status.done and not again:
+            assert verdict == Refusal(before, Ruling.RECORDED)
+        else:
+            assert self.record.called_in == max(attempt, before.called_in)
+            assert reply is None or reply in read(self.record.replies)
+        assert self.decide(Join(before.id, reply, attempt)) == Refusal(self.record, Ruling.RECORDED)
 
     @precondition(lambda self: self.record.attempt > 0)
     @rule(
-        kind=st.integers(0, 9),
+        kind=st.integers(0, 12),
         shift=st.integers(-2, 3),
         attempt_shift=st.integers(-1, 1),
         forged=st.booleans(),
@@ -195,7 +223,7 @@ class Life(RuleBasedStateMachine):
     def decide(self, command: Command) -> Change | Refusal:
         verdict = advance(self.record, command, self.now, RULES)
         assert advance(self.record, command, self.now, RULES) == verdict
-        if self.record.status.done and not isinstance(command, Rerun):
+        if self.record.status.done and not isinstance(command, Rerun | Join):
             assert isinstance(verdict, Refusal), "I2: an ended task is immutable"
         self.obey(verdict)
         return verdict

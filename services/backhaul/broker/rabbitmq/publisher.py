@@ -11,7 +11,7 @@ from backhaul.broker.rabbitmq.errors import NOT_FOUND, ChannelLost
 from backhaul.broker.rabbitmq.frames import publish_frames, short_text
 from backhaul.broker.rabbitmq.link import Backoff, Link
 from backhaul.broker.rabbitmq.session import Session
-from backhaul.core.errors import BrokerUnavailable, Unroutable
+from backhaul.core.errors import BrokerUnavailable, Refused, Unroutable
 from backhaul.core.ports.broker import Message
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Batch:
 
     def _finish(self) -> None:
         if self.refused:
-            self.fail(BrokerUnavailable("RabbitMQ refused a message: see its log, then publish again"))
+            self.fail(Refused("RabbitMQ refused a message: see its log, then publish again"))
         elif self.returned:
             self.fail(Unroutable(tuple(self.returned.values())))
         else:

@@ -153,8 +153,9 @@ class Broker(Protocol):
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has confirmed every message; they are sent in order, in as few writes as possible.
 
-        Raises `Unroutable` if a mandatory message was returned (the others are confirmed), and `BrokerUnavailable` if
-        confirms do not come in time: any of them may have arrived, so publish all again as they were."""
+        Raises `Unroutable` if a mandatory message was returned, `Refused` if a queue took no more (the others are
+        confirmed), and `BrokerUnavailable` if confirms do not come in time: any of them may have arrived, so publish
+        all again as they were."""
         ...
 
     async def consume(

@@ -39,26 +39,42 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
+class Children:
+    """Children of a task that are to be cancelled: those whose ids lie behind `after`, or, if it is given, `only` some.
+
+    A task may have any number of them, so they are taken in portions, each in a transaction of its own.
+    """
+
+    parent_id: TaskId
+    after: str = ""
+    only: tuple[TaskId, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatch:
-    """What a commit owes the broker: a token for each task that became claimable, and what happened, in order.
+    """What a commit owes: to the broker a token for each task that became claimable, and what happened, in order; to
+    the store the cancelling of children.
 
     It stands in the outbox under `outbox_id` until `settle` is called with that id. `outbox_id` is None if nothing
-    durable is owed (no tokens, no public events): then `happenings` holds at most stream-only events.
+    durable is owed: then `happenings` holds at most stream-only events.
     """
 
     outbox_id: str | None = None
     tokens: tuple[Token, ...] = ()
     happenings: tuple[Happening, ...] = ()
+    children: tuple[Children, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What became of a draft. `replayed`: an earlier task with the same key stands for it. `conflict`: that earlier
-    task has another kind or input, so the draft is refused."""
+    task has another kind or input, so the draft is refused. `stale`: its caller's attempt is over, so the draft, which
+    the snapshot shows, has become nothing."""
 
     snapshot: Snapshot
     replayed: bool = False
     conflict: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +136,10 @@ class Store(Protocol):
 
     async def accept(self, drafts: Sequence[Draft]) -> tuple[list[Admission], Dispatch]:
         """Make each draft a task, unless its tenant already has a task with its key (I12), however many
-        processes try at once. Within one call a repeated key joins the first draft with it."""
+        processes try at once. Within one call a repeated key joins the first draft with it.
+
+        Who submits a task again and wants a reply, or calls, joins it as `Join` says. A draft with a caller is taken
+        only while that attempt is current and not asked to stop, and belongs to its tenant."""
         ...
 
     async def advance(self, commands: Sequence[Command]) -> tuple[list[Change | Refusal], Dispatch]:
@@ -128,7 +147,11 @@ class Store(Protocol):
 
         A command on a task that does not exist is a `Refusal` without a record. `Lose` is refused unless the lease of
         the task's worker has really run out, by the database's clock; of a worker that has said farewell it takes the
-        attempt back, which is no failure."""
+        attempt back, which is no failure. Who cancels a task owes the same to its children."""
+        ...
+
+    async def abandon(self, children: Sequence[Children]) -> Dispatch:
+        """Cancel a portion of these children, as far as they are not done; what is left is owed by the dispatch."""
         ...
 
     async def claim(self, claims: Sequence[Claim], lease: timedelta) -> tuple[list[Granted | None], Dispatch]:
@@ -159,6 +182,10 @@ class Store(Protocol):
 
     async def seqs(self, task_ids: Sequence[TaskId]) -> dict[TaskId, int]:
         """The current `seq` of each of these tasks that exists."""
+        ...
+
+    async def unfinished(self, task_ids: Sequence[TaskId]) -> set[TaskId]:
+        """Those of these tasks that exist and are not done."""
         ...
 
     async def find(self, query: TaskQuery) -> list[Snapshot]:

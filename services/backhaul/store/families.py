@@ -1,0 +1,95 @@
+"""Families: whose attempt may make children, and whose children are cancelled with it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, Integer, Text, bindparam, exists, select
+
+from backhaul.core.commands import Cancel, Command
+from backhaul.core.ports.store import Children
+from backhaul.core.record import Caller
+from backhaul.core.transitions import Change, Refusal
+from backhaul.store.records import TASK_IDS
+from backhaul.store.schema import states, tasks
+from backhaul_contracts.ids import TaskId
+from backhaul_contracts.tasks import TERMINAL, Status
+
+PORTION = 500
+"""How many children are cancelled in one transaction."""
+
+_AT_WORK = {Status.RUNNING, Status.WAITING}
+_STOPPABLE = states.c.status.not_in(sorted({*TERMINAL, Status.CANCELLING}))
+
+# Shared with other callers. A cancel waits for it: so it finds every child of an attempt, or the child finds it.
+_CALLERS = (
+    select(states.c.task_id, states.c.tenant, states.c.status, states.c.attempt, states.c.token)
+    .join(TASK_IDS.table, states.c.task_id == TASK_IDS.c.task_id)
+    .order_by(states.c.task_id)
+    .with_for_update(of=states, read=True)
+)
+PARENTS = select(TASK_IDS.c.task_id).where(exists().where(tasks.c.parent_id == TASK_IDS.c.task_id))
+_CHILDREN = (
+    select(tasks.c.id)
+    .join_from(tasks, states, states.c.task_id == tasks.c.id)
+    .where(tasks.c.parent_id == bindparam("parent_id", type_=Text), _STOPPABLE)
+)
+CHILDREN = (
+    _CHILDREN.where(tasks.c.id > bindparam("after", type_=Text))
+    .order_by(tasks.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+ONLY = _CHILDREN.join(TASK_IDS.table, tasks.c.id == TASK_IDS.c.task_id)
+
+
+def tenants(connection: Connection, callers: Iterable[Caller]) -> Mapping[Caller, str]:
+    """The tenants of those callers whose attempt is the current one of its task, and not asked to stop. It stays so
+    until this transaction ends."""
+    asked = set(callers)
+    if not asked:
+        return {}
+    found = connection.execute(_CALLERS, TASK_IDS.values({caller.task_id for caller in asked}))
+    standing = {row.task_id: row for row in found if row.status in _AT_WORK}
+    return {
+        caller: row.tenant
+        for caller in asked
+        if (row := standing.get(caller.task_id)) and (row.attempt, row.token) == (caller.attempt, caller.token)
+    }
+
+
+def bereft(
+    connection: Connection, commands: Sequence[Command], verdicts: Sequence[Change | Refusal]
+) -> Iterator[Children]:
+    """The children that are to be cancelled after these commands."""
+    granted = [
+        (command, verdict) for command, verdict in zip(commands, verdicts, strict=True) if isinstance(verdict, Change)
+    ]
+    for _, change in granted:
+        if change.abandoned:
+            yield Children(change.record.id, only=change.abandoned)
+    cancelled = {command.task_id for command, _ in granted if isinstance(command, Cancel)}
+    if cancelled:
+        for parent_id in connection.execute(PARENTS, TASK_IDS.values(sorted(cancelled))).scalars():
+            yield Children(TaskId(parent_id))
+
+
+def portion(connection: Connection, children: Sequence[Children]) -> tuple[list[Command], list[Children]]:
+    """What cancels the next of these children, and which are left."""
+    commands: list[Command] = []
+    left: list[Children] = []
+    for some in children:
+        found = _next(connection, some)
+        commands += [Cancel(TaskId(task_id), _reason(some)) for task_id in found]
+        if some.only is None and len(found) == PORTION:
+            left.append(Children(some.parent_id, after=found[-1]))
+    return commands, left
+
+
+def _reason(children: Children) -> str:
+    fate = "was cancelled" if children.only is None else "does not wait for it any longer"
+    return f"Its parent {children.parent_id} {fate}."
+
+
+def _next(connection: Connection, children: Children) -> Sequence[str]:
+    parent = {"parent_id": children.parent_id}
+    if children.only is not None:
+        return connection.execute(ONLY, {**parent, **TASK_IDS.values(children.only)}).scalars().all()
+    return connection.execute(CHILDREN, {**parent, "after": children.after, "most": PORTION}).scalars().all()

@@ -1,0 +1,274 @@
+"""Families: an attempt calls for children, joins those it has called for before, and they end with it."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from backhaul.core.commands import Cancel
+from backhaul.core.ports.store import Admission, Children, Dispatch
+from backhaul.core.record import Caller, Draft, Record
+from backhaul.core.replies import ReplyTo, noted, read
+from backhaul.store import SqlStore
+from backhaul.store.families import PORTION
+from backhaul_contracts.events import EventType
+from backhaul_contracts.ids import new_task_id
+from backhaul_contracts.reports import AbandonedReport, Called, ResumedReport, WaitingReport
+from backhaul_contracts.tasks import Status
+from tests.conformance.store.given import (
+    accepted,
+    advanced,
+    claim,
+    current,
+    draft,
+    failed,
+    granted,
+    of,
+    records,
+    started,
+    story,
+    succeeded,
+)
+
+NOW = timedelta(0)
+
+
+def called(
+    parent: Record, key: str = "call-1", *, waits: bool = True, reply: str | None = None, **fields: Any
+) -> Draft:
+    """What the intake makes of a call by the current attempt of `parent`."""
+    caller = Caller(parent.id, parent.attempt, str(parent.token), waits)
+    replies = None if reply is None else noted(None, ReplyTo(reply))
+    wanted = draft(parent_id=parent.id, key=key, replies=replies, called_in=parent.attempt, **fields)
+    return replace(wanted, caller=caller)
+
+
+async def call(store: SqlStore, wanted: Draft) -> Admission:
+    (admission,), _ = await store.accept([wanted])
+    return admission
+
+
+async def run(store: SqlStore) -> Record:
+    """The best task that waits, now running."""
+    (record,) = records(await granted(store, claim()))
+    return record
+
+
+async def parent_and_failed_child(store: SqlStore) -> tuple[Record, Record]:
+    (parent,) = await started(store)
+    await call(store, called(parent))
+    child = await advanced(store, failed(await run(store), retryable=False))
+    return parent, child
+
+
+async def next_attempt(store: SqlStore, parent: Record) -> Record:
+    await advanced(store, failed(parent, parent.number + 1, retry_after=NOW))
+    return await run(store)
+
+
+async def cancelled_through(store: SqlStore, dispatch: Dispatch) -> int:
+    """How many transactions it takes until nothing more is owed to children."""
+    count = 0
+    while dispatch.children:
+        dispatch = await store.abandon(dispatch.children)
+        count += 1
+    return count
+
+
+async def test_a_call_within_an_attempt_joins_what_it_called_for_before(store: SqlStore) -> None:
+    (parent,) = await started(store)
+
+    first = await call(store, called(parent, reply="mine"))
+    again = await call(store, called(parent, reply="mine"))
+
+    assert again.replayed
+    assert again.snapshot == first.snapshot
+
+
+async def test_a_child_that_failed_in_this_attempt_is_not_run_anew_by_it(store: SqlStore) -> None:
+    parent, child = await parent_and_failed_child(store)
+
+    again = await call(store, called(parent))
+
+    assert again.snapshot.record == child
+
+
+async def test_a_child_that_failed_before_this_attempt_is_run_anew_once(store: SqlStore) -> None:
+    parent, child = await parent_and_failed_child(store)
+    parent = await next_attempt(store, parent)
+
+    anew = await call(store, called(parent))
+    await advanced(store, failed(await run(store), retryable=False))
+    again = await call(store, called(parent))
+
+    assert (anew.snapshot.record.id, anew.snapshot.record.status) == (child.id, Status.QUEUED)
+    assert (again.snapshot.record.status, again.snapshot.record.attempt) == (Status.FAILED, 2)
+
+
+async def test_a_submission_without_waiting_runs_nothing_anew(store: SqlStore) -> None:
+    parent, child = await parent_and_failed_child(store)
+    parent = await next_attempt(store, parent)
+
+    again = await call(store, called(parent, waits=False))
+
+    assert again.snapshot.record == child
+
+
+async def test_the_result_of_a_child_that_succeeded_comes_with_its_call(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    await call(store, called(parent))
+    await advanced(store, succeeded(await run(store), result="kept"))
+    parent = await next_attempt(store, parent)
+
+    again = await call(store, called(parent, reply="mine"))
+
+    assert (again.snapshot.record.status, again.snapshot.result) == (Status.SUCCEEDED, '"kept"')
+
+
+async def test_a_child_that_runs_is_joined_and_failing_then_is_its_end(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    await call(store, called(parent, reply="before"))
+    child = await run(store)
+    parent = await next_attempt(store, parent)
+
+    joined = await call(store, called(parent, reply="after"))
+    await advanced(store, failed(child, retryable=False))
+    again = await call(store, called(parent, reply="after"))
+
+    assert joined.snapshot.record.status is Status.RUNNING
+    assert [reply.queue for reply in read(joined.snapshot.record.replies)] == ["before", "after"]
+    assert again.snapshot.record.status is Status.FAILED
+
+
+async def test_an_attempt_that_is_over_calls_for_nothing(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    await next_attempt(store, parent)
+
+    late = await call(store, called(parent))
+
+    assert late.stale
+    assert await store.snapshot("default", late.snapshot.record.id) is None
+
+
+async def test_an_attempt_that_is_asked_to_stop_calls_for_nothing(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    await advanced(store, Cancel(parent.id))
+
+    assert (await call(store, called(parent))).stale
+
+
+async def test_a_child_belongs_to_the_tenant_of_its_parent(store: SqlStore) -> None:
+    await accepted(store, draft(tenant="theirs"))
+    parent = await run(store)
+
+    child = await call(store, called(parent))
+
+    assert child.snapshot.record.tenant == "theirs"
+
+
+async def test_calls_of_one_batch_are_told_apart(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    stale = replace(called(parent, "call-2"), caller=Caller(parent.id, parent.attempt, "forged"))
+
+    admissions, _ = await store.accept([called(parent), stale, called(parent, reply="mine"), draft()])
+
+    assert [(admission.replayed, admission.stale) for admission in admissions] == [
+        (False, False),
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
+    assert admissions[0].snapshot.record.id == admissions[2].snapshot.record.id
+
+
+async def test_a_waiting_task_is_shown_as_such_and_goes_on(store: SqlStore) -> None:
+    (parent,) = await started(store)
+
+    waiting = await advanced(
+        store, WaitingReport(**of(parent, 1), calls=[Called(task_id="tsk_child", kind="test.child")])
+    )
+    resumed = await advanced(store, ResumedReport(**of(parent, 2)))
+
+    assert (waiting.status, resumed.status) == (Status.WAITING, Status.RUNNING)
+    assert await story(store, parent.id) == ["accepted", "queued", "started", "waiting", "log"]
+
+
+async def test_who_wants_to_hear_of_the_end_is_told_with_the_dispatch(store: SqlStore) -> None:
+    await accepted(store, draft(key="one", replies=noted(None, ReplyTo("theirs", "17"))))
+    await call(store, draft(key="one", replies=noted(None, ReplyTo("mine"))))
+    child = await run(store)
+
+    _, dispatch = await store.advance([succeeded(child)])
+
+    (end,) = [each for each in dispatch.happenings if each.event.type is EventType.SUCCEEDED]
+    assert list(read(end.record.replies)) == [ReplyTo("theirs", "17"), ReplyTo("mine")]
+
+
+async def test_the_cancel_of_a_parent_owes_the_same_to_its_children_and_to_theirs(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    (childless,) = await accepted(store, draft())
+    (child,) = await accepted(store, draft(parent_id=parent.id))
+    (grandchild,) = await accepted(store, draft(parent_id=child.id))
+
+    _, dispatch = await store.advance([Cancel(parent.id), Cancel(childless.id)])
+    count = await cancelled_through(store, dispatch)
+
+    assert dispatch.children == (Children(parent.id),)
+    assert count == 2
+    assert (await current(store, grandchild.id)).record.status is Status.CANCELLED
+
+
+async def test_a_family_of_any_size_is_cancelled_in_portions(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    children = await accepted(store, *(draft(parent_id=parent.id) for _ in range(PORTION + 1)))
+    running = await run(store)
+    _, dispatch = await store.advance([Cancel(parent.id)])
+
+    count = await cancelled_through(store, dispatch)
+
+    ended = [snapshot.record for snapshot in await store.snapshots([child.id for child in children])]
+    assert count == 2
+    assert {record.status for record in ended if record.id != running.id} == {Status.CANCELLED}
+    assert (await current(store, running.id)).record.status is Status.CANCELLING
+    assert ended[-1].cancel_reason == f"Its parent {parent.id} was cancelled."
+
+
+async def test_what_is_owed_to_children_outlives_a_crash(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    (child,) = await accepted(store, draft(parent_id=parent.id))
+    await store.advance([Cancel(parent.id)])
+
+    owed = [dispatch for dispatch in await store.owed(NOW, 100) if dispatch.children]
+    await cancelled_through(store, owed[0])
+
+    assert (await current(store, child.id)).record.status is Status.CANCELLED
+
+
+async def test_only_its_own_children_can_be_abandoned(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    child, stranger = await accepted(store, draft(parent_id=parent.id), draft())
+
+    _, dispatch = await store.advance([AbandonedReport(**of(parent), calls=[child.id, stranger.id])])
+    await cancelled_through(store, dispatch)
+
+    assert (await current(store, child.id)).record.status is Status.CANCELLED
+    assert (await current(store, stranger.id)).record.status is Status.QUEUED
+
+
+async def test_a_child_is_either_found_by_the_cancel_of_its_parent_or_refused(store: SqlStore, other: SqlStore) -> None:
+    (parent,) = await started(store)
+
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(call(other, called(parent, f"call-{n}"))) for n in range(10)]
+        cancel = group.create_task(store.advance([Cancel(parent.id)]))
+    await cancelled_through(store, cancel.result()[1])
+
+    made = [each.result().snapshot.record.id for each in calls if not each.result().stale]
+    assert {snapshot.record.status for snapshot in await store.snapshots(made)} <= {Status.CANCELLED}
+
+
+async def test_calls_are_done_when_their_tasks_are_or_are_gone(store: SqlStore) -> None:
+    running, done = await started(store, 2)
+    await advanced(store, succeeded(done))
+
+    assert await store.unfinished([running.id, done.id, new_task_id()]) == {running.id}
