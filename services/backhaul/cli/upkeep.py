@@ -39,16 +39,18 @@ def db_check() -> None:
 
 @topology.command("apply")
 def topology_apply() -> None:
-    """Declare everything that the platform needs."""
+    """Declare everything that the platform needs; clear away what a larger number of shards has left."""
+    from backhaul.cli.faults import say
     from backhaul.wiring import apply_topology
 
-    apply_topology(settings())
+    for misfit in apply_topology(settings()):
+        say(f"{misfit.thing} {misfit.fact}: {misfit.remedy}")
     print("the topology is in place")
 
 
 @topology.command("check")
 def topology_check() -> None:
-    """Name what is missing or differs; exit code 1 if anything does."""
+    """Name what is missing, differs or is left over; exit code 1 if anything is."""
     from backhaul.cli.faults import say
     from backhaul.wiring import check_topology
 

@@ -7,7 +7,8 @@ from backhaul.core import topology
 from backhaul.core.acceptance import Acceptance
 from backhaul.core.catalogue import Catalogue
 from backhaul.core.clock import Clock
-from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.complaints import Complaints
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
@@ -18,6 +19,7 @@ from backhaul.ledger.desk import Desk, supervise
 from backhaul.ledger.intake import Intake
 from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.recorder import Recorder
+from backhaul.ledger.shards import Shards
 from backhaul.ledger.superseded import Superseded
 from backhaul.ledger.taskqueues import TaskQueues
 from backhaul.settings import Settings
@@ -27,6 +29,7 @@ from backhaul_contracts.messages import BEATS, CLAIMS, SHARD
 _log = logging.getLogger("backhaul.ledger")
 
 _RETRY = timedelta(seconds=1)
+_LATER = timedelta(seconds=30)
 
 
 class Ledger:
@@ -53,6 +56,7 @@ class Ledger:
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
         claims = ClaimDesk(store, relay, answers, settings.lease)
+        self._shards = Shards(broker, settings.ledger_shards)
         self._queues = queues = TaskQueues(broker)
         beats = BeatDesk(store, broker, relay, answers, queues, clock, lease=settings.lease, source=source)
         self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, claims.handle)
@@ -67,6 +71,17 @@ class Ledger:
     def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
         superseded = Superseded(self._broker, self._clock)
         return Recorder(self._store, relay, self._answers, superseded, number=number, shards=settings.ledger_shards)
+
+    async def _retire(self) -> None:
+        """Clear away what a larger number of shards has left, as soon as no ledger needs it any more."""
+        complaints = Complaints(_log)
+        while True:
+            try:
+                if await self._shards.retire():
+                    return
+            except (BrokerUnavailable, ConfigurationError) as error:
+                complaints.say("the queues of more shards", error)
+            await self._clock.sleep(_LATER)
 
     @property
     def misfits(self) -> list[str]:
@@ -101,4 +116,5 @@ class Ledger:
             *(recorder.run() for recorder in self._recorders),
             self._intake.run(),
             self.reaper.run(),
+            self._retire(),
         )

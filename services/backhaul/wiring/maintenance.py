@@ -22,29 +22,38 @@ def check_database(settings: Settings) -> str | None:
     return check(settings.database_url.get_secret_value())
 
 
-def apply_topology(settings: Settings) -> None:
-    """Make everything stand on the broker. Raises `BrokerUnavailable` or `ConfigurationError`."""
-    asyncio.run(_apply(settings))
+def apply_topology(settings: Settings) -> list[Misfit]:
+    """Make everything stand on the broker, and clear away what is left of another number of shards. Returns what is
+    still in use, and left for later. Raises `BrokerUnavailable` or `ConfigurationError`."""
+    return asyncio.run(_apply(settings))
 
 
 def check_topology(settings: Settings) -> list[Misfit]:
-    """What is missing on the broker or differs. Raises `BrokerUnavailable`."""
+    """What is missing on the broker, differs, or is left over. Raises `BrokerUnavailable`."""
     return asyncio.run(_check(settings))
 
 
-async def _apply(settings: Settings) -> None:
+async def _apply(settings: Settings) -> list[Misfit]:
+    from backhaul.ledger.shards import Shards
+
     broker = open_broker(settings, "backhaul topology apply")
     await broker.start()
     try:
         await broker.declare(topology.platform(settings.ledger_shards))
+        shards = Shards(broker, settings.ledger_shards)
+        await shards.part()
+        return [] if await shards.retire() else await shards.surplus()
     finally:
         await broker.stop()
 
 
 async def _check(settings: Settings) -> list[Misfit]:
+    from backhaul.ledger.shards import Shards
+
     broker = open_broker(settings, "backhaul topology check")
     await broker.start()
     try:
-        return await broker.check(topology.platform(settings.ledger_shards))
+        misfits = await broker.check(topology.platform(settings.ledger_shards))
+        return misfits + await Shards(broker, settings.ledger_shards).surplus()
     finally:
         await broker.stop()

@@ -21,7 +21,7 @@ from backhaul.core.topology import (
     platform,
     task_queues,
 )
-from tests.conformance.broker.ground import Ear, message, quiet, ready, to, until
+from tests.conformance.broker.ground import Ear, Ground, message, quiet, ready, to, until
 
 
 async def test_the_platform_stands_as_declared(broker: Broker) -> None:
@@ -159,6 +159,43 @@ async def test_a_queue_without_dead_letters_never_gives_up_a_message(broker: Bro
 
     await quiet(broker)
     assert (await _taken(broker, "one")).headers["x-delivery-count"] == 30
+
+
+async def test_what_is_unbound_leads_nowhere_and_may_be_unbound_again(broker: Broker) -> None:
+    await broker.declare(
+        Topology(
+            exchanges=(Exchange("door", ExchangeKind.DIRECT),),
+            bindings=(Binding("door", "one", "a"), Binding("door", "one", "b"), Binding("door", "two", "a")),
+        )
+    )
+
+    for _ in range(2):
+        await broker.unbind([Binding("door", "one", "a"), Binding("door", "one", "never")])
+    await broker.publish([to("door", "a", b"to two"), to("door", "b", b"to one")])
+
+    await ready(broker, "one", 1)
+    await ready(broker, "two", 1)
+
+
+async def test_a_deleted_queue_is_gone_with_what_it_holds(broker: Broker) -> None:
+    await broker.publish([message(b"gone", queue="one")])
+
+    for _ in range(2):
+        await broker.delete("one")
+
+    assert await broker.ready("one") is None
+
+
+async def test_the_readers_of_a_queue_are_counted_over_all_processes(ground: Ground, broker: Broker) -> None:
+    other = await ground.broker()
+    mine = await broker.consume("one", Ear(), credit=1)
+    await other.consume("one", Ear(), credit=1)
+
+    both = await broker.readers("one")
+    await mine.cancel()
+
+    assert (both, await broker.readers("one"), await broker.readers("two")) == (2, 1, 0)
+    assert await broker.readers("nowhere") is None
 
 
 async def _taken(broker: Broker, queue: str) -> Delivery:

@@ -125,13 +125,23 @@ def test_an_upgrade_that_is_impossible_is_one_line(backhaul: Backhaul, monkeypat
 
 
 def test_a_topology_is_applied_and_checked(backhaul: Backhaul, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "backhaul.wiring.apply_topology")
+    stand_in(monkeypatch, "backhaul.wiring.apply_topology", [])
     stand_in(monkeypatch, "backhaul.wiring.check_topology", [])
 
     applied, checked = backhaul("topology", "apply"), backhaul("topology", "check")
 
     assert (applied.code, checked.code) == (0, 0)
     assert applied.out == checked.out == "the topology is in place\n"
+
+
+def test_what_a_topology_leaves_for_later_is_named(backhaul: Backhaul, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [Misfit("queue backhaul.ledger.3", "is left over", "stop its ledger")]
+    stand_in(monkeypatch, "backhaul.wiring.apply_topology", left)
+
+    finished = backhaul("topology", "apply")
+
+    assert finished.code == 0
+    assert finished.err == "backhaul: queue backhaul.ledger.3 is left over: stop its ledger\n"
 
 
 def test_each_misfit_of_a_topology_is_named(backhaul: Backhaul, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from backhaul.broker.memory.subscriber import Handling
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, Unroutable
 from backhaul.core.ports.broker import Delivery, Look, Message, Subscription
-from backhaul.core.topology import Misfit, Topology
+from backhaul.core.topology import Binding, Misfit, Topology
 
 
 class MemoryBroker:
@@ -92,6 +92,14 @@ class MemoryBroker:
         self._need()
         return self.hub.check(topology)
 
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        self._need()
+        self.hub.unbind(bindings)
+
+    async def delete(self, queue: str) -> None:
+        self._need()
+        self.hub.delete(queue)
+
     async def publish(self, messages: Sequence[Message]) -> None:
         self._need()
         dice = self.hub.dice
@@ -138,6 +146,11 @@ class MemoryBroker:
         self._need()
         found = self.hub.queue(queue)
         return len(found) if found is not None else None
+
+    async def readers(self, queue: str) -> int | None:
+        self._need()
+        found = self.hub.queue(queue)
+        return found.readers if found is not None else None
 
     def lose(self) -> None:
         """The connection is gone: every delivery is void."""

@@ -1,7 +1,7 @@
 """The broker in memory: exchanges, queues, and the way of a message from one to the other."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,7 +13,7 @@ from backhaul.broker.memory.routing import MemoryExchange
 from backhaul.core.clock import Clock, SystemClock
 from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.broker import Message
-from backhaul.core.topology import Exchange, Misfit, Queue, Topology
+from backhaul.core.topology import Binding, Exchange, Misfit, Queue, Topology
 
 _MISSING = "does not exist"
 _DIFFERENT = "delete it, or change it back, then run `backhaul topology apply`"
@@ -117,6 +117,12 @@ class Hub:
 
     def queue(self, name: str) -> MemoryQueue | None:
         return self._queues.get(name)
+
+    def unbind(self, bindings: Iterable[Binding]) -> None:
+        """See `Broker.unbind`."""
+        for binding in bindings:
+            if binding.exchange in self._exchanges:
+                self._exchanges[binding.exchange].unbind(binding.queue, binding.key)
 
     def delete(self, queue: str) -> None:
         """A queue goes, with what it holds."""

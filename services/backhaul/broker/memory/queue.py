@@ -64,6 +64,11 @@ class MemoryQueue:
         """How many messages wait."""
         return len(self._ready)
 
+    @property
+    def readers(self) -> int:
+        """How many consumers there are."""
+        return len(self._takers)
+
     def attach(self, taker: Taker) -> None:
         self._changes += 1
         self._takers.append(taker)

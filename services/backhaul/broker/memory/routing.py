@@ -19,6 +19,10 @@ class MemoryExchange:
         self._bindings[queue, key] = None
         self._known.clear()
 
+    def unbind(self, queue: str, key: str) -> None:
+        self._bindings.pop((queue, key), None)
+        self._known.clear()
+
     def forget(self, queue: str) -> None:
         """A queue was deleted."""
         self._bindings = {binding: None for binding in self._bindings if binding[0] != queue}

@@ -19,7 +19,7 @@ from backhaul.broker.rabbitmq.session import RefusedError, Session
 from backhaul.broker.rabbitmq.supervision import Supervisor
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Delivery, Look, Message, Subscription
-from backhaul.core.topology import Misfit, Topology
+from backhaul.core.topology import Binding, Misfit, Topology
 
 if TYPE_CHECKING:
     from backhaul.broker.rabbitmq.subscriber import Subscriber
@@ -108,6 +108,14 @@ class RabbitBroker:
                     misfits += filter(None, [await objects.answers(session, queue)])
             return misfits
 
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        with _explained(self._supervisor.consuming):
+            await objects.unbind(self._supervisor.consuming.current(), bindings)
+
+    async def delete(self, queue: str) -> None:
+        with _explained(self._supervisor.consuming):
+            await objects.delete(self._supervisor.consuming.current(), queue)
+
     async def publish(self, messages: Sequence[Message]) -> None:
         await self._supervisor.publisher.publish(messages)
 
@@ -157,6 +165,10 @@ class RabbitBroker:
     async def ready(self, queue: str) -> int | None:
         with _explained(self._supervisor.consuming):
             return await objects.ready(self._supervisor.consuming.current(), queue)
+
+    async def readers(self, queue: str) -> int | None:
+        with _explained(self._supervisor.consuming):
+            return await objects.readers(self._supervisor.consuming.current(), queue)
 
     @asynccontextmanager
     async def _turn_to_look(self, queue: str) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """Making exchanges, queues and bindings exist on RabbitMQ, and looking whether they do."""
 
 import asyncio
+from collections.abc import Sequence
 
 from pamqp.base import Frame
 from pamqp.commands import Exchange as ExchangeMethods
@@ -15,6 +16,7 @@ from backhaul.core.errors import ConfigurationError
 from backhaul.core.topology import NEVER, OWNED_BYTES, OWNED_EXPIRY, Binding, Exchange, Misfit, Queue, Topology
 
 _PATIENCE = 3.0
+_AT_ONCE = 256
 _MUTE = (
     "start the nodes that hold it; if all run, delete it with `rabbitmqctl delete_queue`, "
     "then run `backhaul topology apply`"
@@ -72,6 +74,36 @@ async def answers(session: Session, queue: Queue) -> Misfit | None:
 
 async def ready(session: Session, queue: str) -> int | None:
     """See `Broker.ready`. Raises `ChannelLost` and `TimeoutError`."""
+    found = await _looked(session, queue)
+    return None if found is None else int(found.message_count or 0)
+
+
+async def readers(session: Session, queue: str) -> int | None:
+    """See `Broker.readers`. Raises `ChannelLost` and `TimeoutError`."""
+    found = await _looked(session, queue)
+    return None if found is None else int(found.consumer_count or 0)
+
+
+async def unbind(session: Session, bindings: Sequence[Binding]) -> None:
+    """See `Broker.unbind`. Raises `ChannelLost` and `TimeoutError`."""
+    channel = await session.channel()
+    try:
+        for start in range(0, len(bindings), _AT_ONCE):
+            await channel.call(*map(_unbind, bindings[start : start + _AT_ONCE]))
+    finally:
+        channel.close()
+
+
+async def delete(session: Session, queue: str) -> None:
+    """See `Broker.delete`. Raises `ChannelLost` and `TimeoutError`."""
+    channel = await session.channel()
+    try:
+        await channel.call(QueueMethods.Delete(queue=queue))
+    finally:
+        channel.close()
+
+
+async def _looked(session: Session, queue: str) -> QueueMethods.DeclareOk | None:
     channel = await session.channel()
     try:
         reply = await channel.call(_stands(queue))
@@ -81,7 +113,7 @@ async def ready(session: Session, queue: str) -> int | None:
         raise
     finally:
         channel.close()
-    return int(reply.message_count or 0) if isinstance(reply, QueueMethods.DeclareOk) else None
+    return reply if isinstance(reply, QueueMethods.DeclareOk) else None
 
 
 async def _make(channel: Channel, thing: str, *methods: Frame) -> None:
@@ -156,6 +188,10 @@ def _quorum(queue: Queue) -> FieldTable:
     if queue.single_active_consumer:
         arguments["x-single-active-consumer"] = True
     return arguments
+
+
+def _unbind(binding: Binding) -> Frame:
+    return QueueMethods.Unbind(queue=binding.queue, exchange=binding.exchange, routing_key=binding.key)
 
 
 def _bind(binding: Binding) -> Frame:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from backhaul.core.topology import Misfit, Topology
+from backhaul.core.topology import Binding, Misfit, Topology
 
 HeaderValue = str | int | float | bool | bytes | Decimal | datetime | list[Any] | dict[str, Any] | None
 """What an AMQP table can hold. Headers of our own are scalars."""
@@ -150,6 +150,14 @@ class Broker(Protocol):
         """What of `topology` is missing or different."""
         ...
 
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        """Make bindings not exist: no message takes these ways any more. Those that are not there are left alone."""
+        ...
+
+    async def delete(self, queue: str) -> None:
+        """Make a queue not exist, with all that it holds. One that is not there is left alone."""
+        ...
+
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has confirmed every message; they are sent in order, in as few writes as possible.
 
@@ -202,4 +210,8 @@ class Broker(Protocol):
 
     async def ready(self, queue: str) -> int | None:
         """How many messages wait in a queue, not counting deliveries that are out. None: there is no such queue."""
+        ...
+
+    async def readers(self, queue: str) -> int | None:
+        """How many consumers hear a queue, of whatever process. None: there is no such queue."""
         ...
