@@ -62,6 +62,7 @@ class Deployment:
     """Starts roles, and ends whatever is left of them."""
 
     def __init__(self, amqp_url: str, database_url: str, **settings: str) -> None:
+        self.amqp_url = amqp_url
         self._environment = {
             **os.environ,
             "BACKHAUL_AMQP_URL": amqp_url,

@@ -137,6 +137,25 @@ async def test_a_broker_without_memory_refuses_publishes_at_once_and_says_when_i
     await until(lambda: _equal(rings, ["back"]), "the end of the alarm is told")
 
 
+async def test_an_alarm_is_noticed_by_who_publishes_nothing(
+    broker: RabbitBroker, private_rabbitmq: PrivateRabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await private_rabbitmq.raise_memory_alarm()
+    try:
+        await until(lambda: _disconnected(broker), "the alarm is noticed")
+        blocked = broker.blocked
+    finally:
+        await private_rabbitmq.clear_memory_alarm()
+    await connected(broker)
+
+    told = [record.message for record in caplog.records if "takes" in record.message]
+    assert (blocked, broker.blocked) == ("low on memory", None)
+    assert len(told) == 2
+    assert "takes no messages now (low on memory): make room" in told[0]
+    assert "takes messages of outages (publish) again" in told[1]
+
+
 async def test_an_operator_who_closes_connections_interrupts_nothing_for_long(
     broker: RabbitBroker, private_rabbitmq: PrivateRabbitMQ
 ) -> None:

@@ -79,6 +79,13 @@ class PrivateRabbitMQ(PrivateServer):
         found = re.findall(r'<<"([^"]*)">>,(\d+),(\d+)', listed)
         return {name: QueueDepth(int(ready), int(unacknowledged)) for name, ready, unacknowledged in found}
 
+    async def delete_queue(self, url: str, queue: str) -> None:
+        """Delete a queue of a vhost with all it holds, under whoever hears it."""
+        name = f'rabbit_misc:r(<<"{_vhost(url)}">>, queue, <<"{queue}">>)'
+        await self.evaluate(
+            f'{{ok, Q}} = rabbit_amqqueue:lookup({name}), rabbit_amqqueue:delete(Q, false, false, <<"test">>)'
+        )
+
     async def settle(self) -> None:
         """Write down at once what the node would write within three minutes.
 

@@ -113,6 +113,30 @@ class Inbox(Generic[T]):
         return [self._items.popleft() for _ in range(min(self._limit, len(self._items)))]
 
 
+class Backlog(Inbox[T]):
+    """An inbox that is offered things, and takes no more than weighs `most`; what weighs more goes in alone."""
+
+    def __init__(self, limit: int, *, weigh: Callable[[T], int], most: int) -> None:
+        super().__init__(limit)
+        self._weigh = weigh
+        self._most = most
+        self._weight = 0
+
+    def offer(self, item: T) -> bool:
+        """Put it there if there is room; whether there was."""
+        weight = self._weigh(item)
+        if self._weight and self._weight + weight > self._most:
+            return False
+        self._weight += weight
+        self.put(item)
+        return True
+
+    def drain(self) -> list[T]:
+        items = super().drain()
+        self._weight -= sum(map(self._weigh, items))
+        return items
+
+
 def portions(items: Iterable[T], weigh: Callable[[T], int], *, most: int, heaviest: int) -> Iterator[list[T]]:
     """`items` in order, up to `most` at a time that weigh up to `heaviest` together; what weighs more goes alone."""
     portion: list[T] = []

@@ -14,7 +14,7 @@ from backhaul.core.announcements import (
     stop_messages,
     token_message,
 )
-from backhaul.core.batching import Inbox, portions
+from backhaul.core.batching import Backlog, Inbox, portions
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, Refused, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Message
@@ -30,6 +30,8 @@ _AT_ONCE_BYTES = 8 * 1024 * 1024
 _LIVE_BYTES = 256 * 1024
 _REPLIES = 50
 """Of how many tasks that have ended the payloads are in memory at once."""
+_BACKLOG = 50_000
+"""How many events wait here at most, as live ones and as durable ones each: some seconds' worth, some 100 MiB."""
 _SETTLE_PAUSE = timedelta(milliseconds=100)
 _FAREWELL = timedelta(seconds=2)
 
@@ -38,15 +40,17 @@ class Relay:
     """Publishes dispatches in the order in which they are handed over.
 
     What it cannot publish stays in the outbox, and a ledger's sweep finds it there: nothing waits here for the broker
-    to come back, and nothing is retried here.
+    to come back, and nothing is retried here. What is handed over faster than the broker confirms waits here up to a
+    bound; what comes then is left to the sweep, too, and watchers read it from the store.
     """
 
     def __init__(self, store: Store, broker: Broker, clock: Clock) -> None:
         self._store = store
         self._broker = broker
         self._clock = clock
-        self._live: Inbox[tuple[Event, ...]] = Inbox(_BATCH)
-        self._durable: Inbox[Dispatch] = Inbox(_BATCH)
+        self._live: Backlog[tuple[Event, ...]] = Backlog(_BATCH, weigh=len, most=_BACKLOG)
+        self._durable: Backlog[Dispatch] = Backlog(_BATCH, weigh=_messages, most=_BACKLOG)
+        self._full = False
         self._settled: Inbox[str] = Inbox(4 * _BATCH)
         self._under_way: list[Dispatch] = []
         self._unsettled: list[str] = []
@@ -54,9 +58,14 @@ class Relay:
     def hand_over(self, dispatch: Dispatch) -> None:
         """Take over a dispatch. Returns at once."""
         if dispatch.happenings:
-            self._live.put(tuple(happening.event for happening in dispatch.happenings))
+            self._live.offer(tuple(happening.event for happening in dispatch.happenings))
         if dispatch.outbox_id is not None:
-            self._durable.put(dispatch)
+            self._note(full=not self._durable.offer(dispatch))
+
+    def _note(self, *, full: bool) -> None:
+        if full and not self._full:
+            _log.warning("the broker confirms too slowly: what is committed now stays in the outbox until it is swept")
+        self._full = full
 
     async def run(self) -> None:
         """Publish what is handed over, until cancelled; then, if broker and store are there, what is left of it."""

@@ -17,9 +17,10 @@ from backhaul_contracts.wire import Wire
 _log = logging.getLogger("backhaul.gateway")
 
 _PARTS = ("store", "broker")
+_KEPT = "tasks are accepted and kept, and run when it is back."
 _DETAILS = {
     "store": "The database does not answer: nothing can be accepted or read.",
-    "broker": "The broker is down: tasks are accepted and kept, and run when it is back.",
+    "broker": f"The broker is down: {_KEPT}",
     "gateway": "The gateway is stopping.",
 }
 
@@ -52,8 +53,12 @@ class Health:
         facts = Readiness(ready=needed.isdisjoint(down), accepting={"store", "gateway"}.isdisjoint(down), down=down)
         if facts.ready:
             return Reply(200, facts.model_dump_json().encode())
-        refusal = Rejected(ProblemCode.UNAVAILABLE, " ".join(_DETAILS[part] for part in down))
+        refusal = Rejected(ProblemCode.UNAVAILABLE, " ".join(self._detail(part) for part in down))
         return problem_reply(refusal, [retry_after(1)], facts.model_dump())
+
+    def _detail(self, part: str) -> str:
+        blocked = self._gateway.broker.blocked if part == "broker" else None
+        return f"The broker takes no messages ({blocked}): {_KEPT}" if blocked else _DETAILS[part]
 
     async def _down(self) -> list[str]:
         parts = ["gateway"] if self._gateway.draining else []

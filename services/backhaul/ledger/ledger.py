@@ -1,4 +1,4 @@
-"""The role: its desks, its intake and its reaper, in one task group."""
+"""The role: its desks, its intake, its reaper and its restorer, in one task group."""
 
 import logging
 from datetime import timedelta
@@ -19,6 +19,7 @@ from backhaul.ledger.desk import Desk, supervise
 from backhaul.ledger.intake import Intake
 from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.recorder import Recorder
+from backhaul.ledger.restorer import Restorer
 from backhaul.ledger.shards import Shards
 from backhaul.ledger.superseded import Superseded
 from backhaul.ledger.taskqueues import TaskQueues
@@ -66,6 +67,7 @@ class Ledger:
             for n in range(settings.ledger_shards)
         ]
         self._intake = Intake(store, broker, relay, Acceptance(Catalogue(store, clock), clock), clock)
+        self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         self.reaper = Reaper(store, broker, relay, queues, clock, source, patience=settings.lease, alone=alone)
 
     def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
@@ -117,4 +119,5 @@ class Ledger:
             self._intake.run(),
             self.reaper.run(),
             self._retire(),
+            self._restorer.run(),
         )

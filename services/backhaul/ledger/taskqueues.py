@@ -43,6 +43,7 @@ class TaskQueues:
             self._complaints.say(_thing(queue), error)
             return None
         if count is None:
+            _log.warning("%s was deleted: it is declared anew", _thing(queue))
             return None if await self.declare([queue]) else 0
         return count
 

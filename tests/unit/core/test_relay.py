@@ -112,6 +112,26 @@ async def test_live_events_travel_in_messages_that_no_broker_refuses() -> None:
     running.cancel()
 
 
+async def test_what_a_broker_does_not_confirm_in_time_is_left_to_the_sweep_beyond_a_bound(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker, outbox = BrokerThatConfirmsSlowly(most=2_000), Outbox()
+    stuck = relay(broker, outbox)
+
+    for number in range(60):
+        stuck.hand_over(dispatch(number, tasks=500))
+    run = asyncio.create_task(stuck.run())
+    while len(broker.taken) < 50_000:
+        await asyncio.sleep(0)
+    run.cancel()
+    await asyncio.wait((run,))
+
+    told = [record for record in caplog.records if "until it is swept" in record.message]
+    assert len([message for message in broker.taken if message.exchange == topology.TASKS]) == 50 * 500
+    assert sorted(map(int, outbox.settled)) == list(range(50)), "what was never published is owed still"
+    assert len(told) == 1
+
+
 async def test_what_is_left_at_the_end_is_published_and_settled() -> None:
     broker, outbox = BrokerThatConfirmsSlowly(most=100), Outbox()
     relaying = relay(broker, outbox)

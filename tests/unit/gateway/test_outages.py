@@ -101,6 +101,17 @@ async def test_while_the_broker_is_down_tasks_are_accepted_and_readiness_says_so
     assert (of_the_store.status_code, of_the_store.json()["ready"]) == (200, True)
 
 
+async def test_readiness_names_the_alarm_for_which_the_broker_takes_no_messages(
+    stage: Stage, broker: FakeBroker
+) -> None:
+    broker.connected, broker.blocked = False, "low on memory"
+
+    ready = await stage.http.get("/readyz")
+
+    assert (ready.status_code, ready.json()["down"]) == (503, ["broker"])
+    assert ready.json()["detail"].startswith("The broker takes no messages (low on memory): tasks are accepted")
+
+
 async def test_a_broker_that_is_down_at_the_start_is_awaited_and_told_of_once(
     store: FakeStore, broker: FakeBroker, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

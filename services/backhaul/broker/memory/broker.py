@@ -46,6 +46,10 @@ class MemoryBroker:
     def connected(self) -> bool:
         return self._started and not self._severed and self.hub.running
 
+    @property
+    def blocked(self) -> str | None:
+        return None
+
     async def start(self, *, required: bool = True) -> None:
         if self._started:
             return

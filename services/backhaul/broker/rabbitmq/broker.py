@@ -61,6 +61,10 @@ class RabbitBroker:
     def connected(self) -> bool:
         return self._supervisor.whole
 
+    @property
+    def blocked(self) -> str | None:
+        return self._supervisor.publishing.blocked
+
     async def start(self, *, required: bool = True) -> None:
         if self._running is not None:
             return

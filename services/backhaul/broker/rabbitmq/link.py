@@ -73,7 +73,9 @@ class Link:
 
     @property
     def complaint(self) -> str:
-        """One sentence on why there is no connection."""
+        """One sentence on why there is no connection, or why the broker takes no messages on it."""
+        if self.blocked is not None:
+            return f"{self.broker} takes no messages now ({self.blocked}): make room"
         if self.refusal is not None:
             return self.refusal.message
         return f"{self.broker} is not connected ({self._lost_because}): it is tried again"
@@ -114,7 +116,7 @@ class Link:
         return session
 
     async def _hold(self, session: Session) -> None:
-        session.wire.on_alarm = self._on_change
+        session.wire.on_alarm = self._alarmed
         self._session = session
         self._up.set()
         self.tried.set()
@@ -126,3 +128,10 @@ class Link:
             self._session = None
             self._on_change()
             await session.close()
+
+    def _alarmed(self) -> None:
+        if self.blocked is not None:
+            log.warning("%s; %s waits", self.complaint, self._name)
+        else:
+            log.info("%s takes messages of %s again", self.broker, self._name)
+        self._on_change()

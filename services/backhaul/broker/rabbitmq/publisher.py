@@ -3,16 +3,23 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from backhaul.broker.rabbitmq.channel import Channel
 from backhaul.broker.rabbitmq.delivery import decoded
-from backhaul.broker.rabbitmq.errors import NOT_FOUND, ChannelLost
+from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, ChannelLost
 from backhaul.broker.rabbitmq.frames import publish_frames, short_text
 from backhaul.broker.rabbitmq.link import Backoff, Link
 from backhaul.broker.rabbitmq.session import Session
 from backhaul.core.errors import BrokerUnavailable, Refused, Unroutable
 from backhaul.core.ports.broker import Message
+
+_FEEL = 1.0
+_FEELER = Message(
+    exchange="", routing_key="backhaul.nowhere", body=b"", content_type="", persistent=False, mandatory=False
+)
+"""It reaches nobody, and is confirmed if the broker takes messages at all."""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +57,11 @@ class Batch:
 
 
 class Publisher:
-    """One channel in confirm mode, opened again whenever it ends. `run` must be running."""
+    """One channel in confirm mode, opened again whenever it ends. `run` must be running.
+
+    RabbitMQ tells of an alarm only those who publish. So whoever has published nothing for a second feels whether it
+    could: else a ledger that is idle because its workers are blocked would take their silence for their death.
+    """
 
     def __init__(self, link: Link, *, timeout: timedelta, on_ready: Callable[[], None]) -> None:
         self.ready = asyncio.Event()
@@ -67,6 +78,7 @@ class Publisher:
         self._number = 0
         self._pending: dict[int, Batch] = {}
         self._confirmed = 0
+        self._feels = True
 
     async def run(self) -> None:
         """Keep a channel open for as long as this runs."""
@@ -74,18 +86,33 @@ class Publisher:
             session = await self._link.session()
             self._backoff.tried()
             if await self._open(session):
-                await self._ended.wait()
+                await self._attend()
             if not session.lost.done():
                 await self._backoff.wait()
+
+    async def _attend(self) -> None:
+        """Return when the channel has ended."""
+        published = self._number
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FEEL):
+                    await self._ended.wait()
+                    return
+            if published == self._number and not self._pending and self._feels:
+                self._feel()
+            published = self._number
+
+    def _feel(self) -> None:
+        if self._session is not None and self._channel is not None and self._channel.error is None:
+            batch = self._send(self._session, self._channel, (_FEELER,))
+            batch.done.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """See `Broker.publish`."""
         if not messages:
             return
-        if not self._link.up:
+        if self._link.now is None or self._link.blocked is not None:
             raise BrokerUnavailable(self._link.complaint)
-        if self._link.blocked is not None:
-            raise BrokerUnavailable(f"{self._link.broker} takes no messages now ({self._link.blocked}): make room")
         try:
             async with asyncio.timeout(self._timeout):
                 await self._decided.wait()
@@ -172,6 +199,7 @@ class Publisher:
         self.ready.clear()
         if error.code is not None:
             self._decided.clear()
+            self._feels = self._feels and error.code != ACCESS_REFUSED  # it may not publish to the default exchange
             log.warning("%s closed the channel to publish on: %s", self._link.broker, error)
         self._channel = self._session = None
         self._ended.set()

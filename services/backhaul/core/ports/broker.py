@@ -125,6 +125,12 @@ class Broker(Protocol):
         """Whether a publish could succeed now. For health and for choosing to wait; never a promise."""
         ...
 
+    @property
+    def blocked(self) -> str | None:
+        """Why the broker takes no messages although it is there (it is short of memory or disk), in its words; else
+        None. It counts as not `connected` then."""
+        ...
+
     async def start(self, *, required: bool = True) -> None:
         """Connect. `required` false: return at once if the broker is down, and keep trying in the background.
 
