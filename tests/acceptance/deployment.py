@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,18 @@ class Role:
         """SIGKILL: no goodbye."""
         self._process.kill()
         self._process.wait()
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        return self._process.wait(STOP_SECONDS)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it is there, and does nothing, until `thaw`."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> int:
         """SIGTERM; its exit code."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -12,11 +12,18 @@ class Walker:
 
     attempt: int
     pid: int
+    _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
 
     async def step(self, count: int = 1) -> None:
         self._writer.write(b"." * count)
         await self._writer.drain()
+
+    async def gone(self) -> None:
+        """Return when it has ended, in whatever way."""
+        async with asyncio.timeout(60):
+            with suppress(ConnectionError):
+                await self._reader.read()
 
 
 class Pace:
@@ -32,6 +39,11 @@ class Pace:
         async with asyncio.timeout(60):
             return await self._walkers.get()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no attempt has begun that nobody has asked for."""
+        return self._walkers.empty()
+
     def close(self) -> None:
         """Hang up on every attempt."""
         for writer in self._writers:
@@ -41,7 +53,7 @@ class Pace:
         """An attempt has called."""
         self._writers.append(writer)
         attempt, pid = (await reader.readline()).split()
-        self._walkers.put_nowait(Walker(int(attempt), int(pid), writer))
+        self._walkers.put_nowait(Walker(int(attempt), int(pid), reader, writer))
 
 
 @asynccontextmanager
