@@ -63,7 +63,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	@echo 'Installing Backhaul and its examples (once)'
-	@$(PIP) install --editable '.[digest,linkcheck]'
+	@$(PIP) install --editable '.[digest,linkcheck,thumbnail]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python

@@ -13,7 +13,7 @@ DATABASE_URL = "BACKHAUL_TEST_DATABASE_URL"
 
 # AMQP cannot list queues: these are the ones that tests may leave.
 _MOST_SHARDS = 8
-_TASK_QUEUES = ("demo", "digest", "linkcheck", "probe", "test")
+_TASK_QUEUES = ("demo", "digest", "linkcheck", "probe", "test", "thumbnail")
 
 
 class GivenRabbitMQ:

@@ -18,7 +18,7 @@ from backhaul.wiring.processes import address, event_loop_factory
 from backhaul.wiring.signals import stop_on_signals
 from backhaul.worker import Service, load_services
 
-EXAMPLES = ("digest.service:service", "linkcheck.service:service")
+EXAMPLES = ("digest.service:service", "linkcheck.service:service", "thumbnail.service:service")
 
 
 def run_dev(
