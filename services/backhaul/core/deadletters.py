@@ -29,8 +29,8 @@ _REASON, _DETAIL = "bh-reason", "bh-detail"
 _EXCHANGE, _ROUTING_KEY = "bh-exchange", "bh-routing-key"
 _TIME, _COPIES, _EXPIRATION = "bh-time", "bh-cc", "bh-expiration"
 _DEATHS = ("x-death", "x-first-death-", "x-last-death-")
-_COUNTERS = frozenset({"x-delivery-count", "x-acquired-count"})
-"""They grow with each look."""
+_COUNTER = re.compile("x-.*-count")
+"""`x-delivery-count` and the like grow with each look."""
 _ROUTING = frozenset({"CC", "BCC"})
 """RabbitMQ obeys them on every publish."""
 
@@ -59,7 +59,7 @@ class Origin:
 
 def set_aside(delivery: Delivery, queue: str, reason: str, detail: str, now: datetime) -> Message:
     """`delivery` as it came, on its way to `queue`, with headers that say why."""
-    kept = {name: value for name, value in delivery.headers.items() if name not in _COUNTERS | _ROUTING}
+    kept = {name: value for name, value in delivery.headers.items() if not _counts(name) and name not in _ROUTING}
     headers: dict[str, HeaderValue] = {
         **(kept if len(repr(kept)) <= _LARGEST_HEADERS else {}),
         _REASON: reason,
@@ -109,7 +109,7 @@ def origin(queue: str, delivery: Delivery) -> Origin:
 
 def identity(queue: str, delivery: Delivery) -> str:
     """The same for the same message in every process and at every look; equal for messages that are equal."""
-    written = {name: value for name, value in delivery.headers.items() if name not in _COUNTERS}
+    written = shown_headers(delivery)
     parts = (
         queue,
         delivery.exchange,
@@ -132,7 +132,7 @@ def identity(queue: str, delivery: Delivery) -> str:
 
 def shown_headers(delivery: Delivery) -> dict[str, Any]:
     """The headers as they are for everybody."""
-    return {name: value for name, value in delivery.headers.items() if name not in _COUNTERS}
+    return {name: value for name, value in delivery.headers.items() if not _counts(name)}
 
 
 def subject(content_type: str | None, body: Any) -> TaskId | None:
@@ -226,7 +226,11 @@ def _copy(
 
 def _written_on(name: str) -> bool:
     """Whether a header tells of the letter, and not of the message."""
-    return name.startswith((_OURS, *_DEATHS)) or name in _COUNTERS or name in _ROUTING
+    return name.startswith((_OURS, *_DEATHS)) or _counts(name) or name in _ROUTING
+
+
+def _counts(name: str) -> bool:
+    return _COUNTER.fullmatch(name) is not None
 
 
 def _ordered(value: Any) -> Any:

@@ -15,6 +15,7 @@ from backhaul.core.relay import Relay
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.beats import BeatDesk
 from backhaul.ledger.claims import ClaimDesk
+from backhaul.ledger.deadletters import Watch
 from backhaul.ledger.desk import Desk, supervise
 from backhaul.ledger.intake import Intake
 from backhaul.ledger.reaper import Reaper
@@ -68,6 +69,7 @@ class Ledger:
         ]
         self._intake = Intake(store, broker, relay, Acceptance(Catalogue(store, clock), clock), clock)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
+        self._watch = Watch(broker, clock)
         self.reaper = Reaper(store, broker, relay, queues, clock, source, patience=settings.lease, alone=alone)
 
     def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
@@ -117,6 +119,7 @@ class Ledger:
             self._beats.run(),
             *(recorder.run() for recorder in self._recorders),
             self._intake.run(),
+            self._watch.run(),
             self.reaper.run(),
             self._retire(),
             self._restorer.run(),

@@ -28,8 +28,10 @@ PATIENCE = 1.5
 _LOCK_PAUSE = 0.05
 _FIRST_WINDOW, _LARGEST_WINDOW = 50, 1_000
 _WINDOW_BYTES = 8 * 1024 * 1024
-# A quorum queue takes back at most so many at once in their order: more it keeps in a map of Erlang's, which has none.
+# A quorum queue takes back at most so many messages at once in their order: more it keeps in a map of Erlang's, which
+# has none. And from more than 32 such commands under way to a queue, a channel makes one.
 _ORDERLY = 32
+_AT_ONCE = 16
 _RETURN_PAUSES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -64,15 +66,24 @@ class Search:
 
     async def give_back(self, unseen: int) -> None:
         """Everything but what was acknowledged. Returns when it waits again, or when others have taken it."""
+        number = self._channel.number
         held = [tag for tag in range(1, self._seen + 1) if tag not in self._acked]
-        last_of_each = [held[min(end, len(held)) - 1] for end in range(_ORDERLY, len(held) + _ORDERLY, _ORDERLY)]
-        frames = [ack_frame(self._channel.number, tag, multiple=False) for tag in self._acked]
-        frames += [return_frame(self._channel.number, tag) for tag in last_of_each]
-        self._wire.send(b"".join(frames))
+        alone = True
+        self._wire.send(b"".join(ack_frame(number, tag, multiple=False) for tag in self._acked))
+        for start in range(0, len(held), _ORDERLY * _AT_ONCE):
+            portion = held[start : start + _ORDERLY * _AT_ONCE]
+            last_of_each = [*portion[_ORDERLY - 1 :: _ORDERLY], portion[-1]]
+            self._wire.send(b"".join(return_frame(number, tag) for tag in dict.fromkeys(last_of_each)))
+            alone = alone and await self._returned(unseen + start + len(portion))
+
+    async def _returned(self, number: int) -> bool:
+        """Return when so many messages wait, as the broker does not say when: it has to be asked. False: somebody else
+        takes them."""
         for pause in _RETURN_PAUSES:
-            await asyncio.sleep(pause)  # the broker does not say when it has done it
-            if await self._ready() >= len(held) + unseen:
-                return
+            await asyncio.sleep(pause)
+            if await self._ready() >= number:
+                return True
+        return False
 
     def ack(self, tag: int) -> None:
         self._acked.add(tag)
