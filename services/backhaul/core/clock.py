@@ -37,8 +37,8 @@ def to_ms(moment: datetime) -> int:
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """The moment that `milliseconds` since the epoch stand for."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    """The moment that `milliseconds` since the epoch stand for, exactly: a float is too coarse for far ones."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def system_ms() -> int:

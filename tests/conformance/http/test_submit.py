@@ -34,6 +34,25 @@ async def test_a_submit_with_a_delay_is_scheduled(stage: Stage) -> None:
     assert task["scheduled_for"] == "2030-01-01T00:10:00.000Z"
 
 
+@pytest.mark.parametrize(
+    ("time", "status", "scheduled_for"),
+    [
+        ("9999-12-31T23:59:59.999Z", "scheduled", "9999-12-31T23:59:59.999Z"),
+        ("2030-01-01T01:00:00.001+01:00", "scheduled", "2030-01-01T00:00:00.001Z"),
+        ("2030-01-01T00:00:00Z", "queued", None),
+        ("1970-01-01T00:00:00Z", "queued", None),
+        ("0001-01-01T00:00:00Z", "queued", None),
+    ],
+)
+async def test_a_time_to_run_at_may_be_far_away_or_over(
+    stage: Stage, time: str, status: str, scheduled_for: str | None
+) -> None:
+    task = await stage.submit(run_at=time)
+
+    assert (task["status"], task["scheduled_for"]) == (status, scheduled_for)
+    assert await stage.task(task["id"]) == task
+
+
 async def test_the_same_key_answers_with_the_same_task(stage: Stage) -> None:
     first = await stage.http.post("/v1/tasks", json=body(), headers={"Idempotency-Key": "doc-17"})
 
