@@ -111,7 +111,7 @@ def _succeeded(record: Record, report: SucceededReport, now: datetime, rules: Ru
 def _failed(record: Record, report: FailedReport, now: datetime, rules: Rules) -> Change:
     if record.status is Status.CANCELLING:
         return cancelled(record, now, rules, confirmed=not report.still_running)
-    lost = report.failure.code == FailureCode.LOST
+    lost = report.failure.code == FailureCode.LOST and report.failure.retryable  # a handler's own `Fail` is final
     return fail(record, report.failure, report.retry_after, now, rules, lost=lost)
 
 

@@ -290,3 +290,12 @@ def test_records_are_copied_and_assembled_field_by_field() -> None:
         **{**{name: getattr(task, name) for name in task.__slots__}, "seq": 99, "key": None}
     )
     assert assemble(getattr(task, name) for name in task.__slots__) == task
+
+
+def test_a_handler_that_calls_its_failure_lost_has_lost_nothing() -> None:
+    task = running(max_attempts=1)
+    own = Failure(code="lost", title="The parcel is lost", retryable=False)
+
+    ((name, data),) = told(advance(task, FailedReport(**of(task), failure=own), NOW, RULES))
+
+    assert (name, data["error"]["code"], data["error"]["title"]) == ("failed", "lost", "The parcel is lost")
