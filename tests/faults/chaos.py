@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import httpx
 
+from tests.faults import kinds
 from tests.faults.clients import Client
 from tests.faults.fleet import ROLES, Fleet
 from tests.faults.injector import Injector
@@ -24,7 +25,7 @@ from tests.proof.observations import HandlerEnded, HandlerStarted, Terms
 from tests.support.postgresql import PrivatePostgreSQL
 from tests.support.rabbitmq import PrivateRabbitMQ
 
-_KINDS = 5
+_KINDS = len(kinds.quick.handlers) + len(kinds.heavy.handlers)
 _START = timedelta(seconds=60)
 _CALM = timedelta(seconds=3)
 """How long the load runs undisturbed, before the first fault and after the last."""
@@ -175,6 +176,7 @@ def _listen(fleet: Fleet, done: Run) -> None:
     for process in fleet.processes.values():
         if process.unasked:
             done.restarts[process.name] = process.unasked
+        done.complaints += [f"children of {process.name}.{life} have outlived it" for life in process.orphans()]
         for life in range(1, process.life + 1):
             log = done.logs[f"{process.name}.{life}"] = process.log(life)
             done.complaints += [f"in the log of {process.name}.{life}: {each}" for each in tracebacks(log)]

@@ -13,7 +13,7 @@ from tests.faults.watching import View, note_task, poll
 from tests.proof.observations import Answer, Commanded, Submitted
 
 _TIMEOUT = httpx.Timeout(3)
-_CANCELLABLE = frozenset({"heavy.walk", "heavy.thread"})
+_CANCELLABLE = frozenset({"heavy.walk", "heavy.thread", "heavy.process"})
 _AGAIN = frozenset({Status.FAILED, Status.CANCELLED})
 
 
@@ -133,8 +133,9 @@ def some_task(site: Site) -> tuple[str, dict[str, Any]]:
     if draw < 0.88:
         steps = 40 if chance.random() < 0.1 else chance.randint(2, 12)
         return "heavy.walk", {"steps": steps, "seconds": round(chance.uniform(0.1, 0.5), 2)}
-    if draw < 0.93:
-        return "heavy.thread", {"steps": chance.randint(1, 6), "seconds": 0.2}
+    if draw < 0.95:
+        kind = chance.choice(("heavy.thread", "heavy.process"))
+        return kind, {"steps": chance.randint(1, 6), "seconds": 0.2}
     return "heavy.exclusive", {"steps": chance.randint(1, 10), "seconds": 0.3}
 
 

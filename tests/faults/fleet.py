@@ -16,7 +16,7 @@ import httpx
 from yarl import URL
 
 from tests.faults import kinds
-from tests.faults.plan import BROKER, DATABASE
+from tests.faults.plan import BROKER, CLIENTS, DATABASE
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.proxy import Proxy
 from tests.support.sandbox import Sandbox
@@ -55,18 +55,22 @@ class Process:
         self._environment = environment
         self._sandbox = sandbox
         self._process: subprocess.Popen[str] | None = None
+        self._groups: list[int] = []
+        """The process groups of all its lives."""
         self._down = False
         self._change = asyncio.Event()
         self._port = free_port()
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self._port}"
+        """Where clients reach it."""
+        return f"http://{LOOPBACK}:{self.links[CLIENTS].port}"
 
     async def open(self, servers: Mapping[str, URL]) -> None:
-        """Make its links to the servers, which it keeps over all its lives."""
-        for name, url in servers.items():
-            self.links[name] = Proxy(url.host or LOOPBACK, url.port or 0)
+        """Make its links, which it keeps over all its lives: to the servers, and to the clients."""
+        ends = {name: (url.host or LOOPBACK, url.port or 0) for name, url in servers.items()}
+        for name, end in {**ends, CLIENTS: (LOOPBACK, self._port)}.items():
+            self.links[name] = Proxy(*end)
             await self.links[name].open()
 
     async def keep(self, ended: Callable[[subprocess.Popen[str]], Awaitable[int]]) -> None:
@@ -115,7 +119,7 @@ class Process:
         """Wait until it says that it is at work; False if that takes too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_READY_TIMEOUT.total_seconds()), httpx.AsyncClient(timeout=2) as client:
-                while not await _answers(client, f"{self.url}/readyz"):
+                while not await _answers(client, f"http://{LOOPBACK}:{self._port}/readyz"):
                     await asyncio.sleep(_LOOK.total_seconds())  # there is no event to await: it is another process
                 return True
         return False
@@ -131,6 +135,12 @@ class Process:
     def workers_now(self) -> list[str]:
         """The worker ids of its present life."""
         return [worker_id for worker_id, _ in _AT_WORK.findall(self.log(self.life))]
+
+    def orphans(self) -> list[int]:
+        """Lives whose children have outlived them."""
+        alive = self.life if self._process is not None else None
+        lives = enumerate(self._groups, start=1)
+        return [life for life, group in lives if life != alive and _exists(group)]
 
     def log(self, life: int) -> str:
         path = self._sandbox.folder / f"{self.name}.{life}.log"
@@ -148,7 +158,9 @@ class Process:
             kinds.DIARY: str(self._sandbox.folder / f"{name}.diary"),
         }
         command = [sys.executable, "-m", "backhaul.cli", *self._arguments]
-        return self._sandbox.spawn(command, env=environment, log=f"{name}.log")
+        process = self._sandbox.spawn(command, env=environment, log=f"{name}.log")
+        self._groups.append(process.pid)
+        return process
 
     def _through(self, link: str) -> URL:
         return URL(self._environment[_SETTINGS[link]]).with_host(LOOPBACK).with_port(self.links[link].port)
@@ -219,6 +231,14 @@ class Fleet:
 
     async def _ended(self, process: subprocess.Popen[str]) -> int:
         return await asyncio.get_running_loop().run_in_executor(self._threads, process.wait)
+
+
+def _exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

@@ -93,6 +93,10 @@ class Injector:
             server.freeze()
             yield
             server.thaw()
+        elif fault.kind is FaultKind.ALARM:
+            await self._broker.raise_memory_alarm()
+            yield
+            await self._broker.clear_memory_alarm()
         else:
             await asyncio.to_thread(server.stop if fault.kind is FaultKind.STOP else server.crash)
             yield

@@ -100,6 +100,12 @@ def thread(work: Work, ctx: Context) -> Done:
         return _done(work, ctx)
 
 
+@heavy.handler("heavy.process", retry=_PATIENT, run_in="process", grace="1s")
+def process(work: Work, ctx: Context) -> Done:
+    """The same in a child process, which can be killed, and which must not outlive its worker."""
+    return thread(work, ctx)
+
+
 @heavy.handler("heavy.exclusive", retry=_PATIENT, exclusive=True, grace="1s")
 async def exclusive(work: Work, ctx: Context) -> Done:
     """Never at work twice at the same time."""

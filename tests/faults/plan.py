@@ -10,7 +10,7 @@ from tests.support.proxy import Way
 
 
 class FaultKind(StrEnum):
-    """What can happen to a process (the first five), to its link (three), to the servers (the rest)."""
+    """What can happen to a process (the first five), to a link of it (three), to the servers (the rest)."""
 
     KILL = "kill"
     """SIGKILL, and a new start a moment later."""
@@ -32,14 +32,19 @@ class FaultKind(StrEnum):
     """`kill -9` of RabbitMQ, an immediate end of PostgreSQL, without a checkpoint."""
     STILL = "still"
     """The server stands still: connections stay open, nothing answers."""
+    ALARM = "alarm"
+    """RabbitMQ is short of memory: it takes nothing from publishers, and says nothing to them."""
 
 
 BROKER = "broker"
 DATABASE = "database"
+CLIENTS = "clients"
+"""The other end of a gateway's link to whom it serves."""
 
 _PROCESS = (FaultKind.KILL, FaultKind.KILL, FaultKind.DRAIN, FaultKind.PAUSE, FaultKind.FREEZE)
 _LINK = (FaultKind.CUT, FaultKind.STALL, FaultKind.SEVER)
 _SERVER = (FaultKind.STOP, FaultKind.CRASH, FaultKind.STILL)
+_BROKER = (*_SERVER, FaultKind.ALARM)
 _SECONDS = {
     FaultKind.KILL: (0.1, 2.0),
     FaultKind.DRAIN: (0.1, 1.0),
@@ -51,6 +56,7 @@ _SECONDS = {
     FaultKind.STOP: (0.5, 4.0),
     FaultKind.CRASH: (0.5, 4.0),
     FaultKind.STILL: (0.5, 6.0),
+    FaultKind.ALARM: (0.5, 8.0),
 }
 
 
@@ -104,10 +110,10 @@ def _draw(chance: random.Random) -> Iterator[_Card]:
 
 def _deck() -> list[_Card]:
     roles = ("gateway", "ledger", "worker")
-    links = [f"{role}>{BROKER}" for role in roles] + [f"gateway>{DATABASE}", f"ledger>{DATABASE}"]
+    links = [f"{role}>{BROKER}" for role in roles] + [f"gateway>{DATABASE}", f"ledger>{DATABASE}", f"gateway>{CLIENTS}"]
     processes = [_Card(kind, role) for role in roles for kind in _PROCESS]
     connections = [_Card(kind, link) for link in links for kind in _LINK]
-    servers = [_Card(kind, server) for server in (BROKER, DATABASE) for kind in _SERVER]
+    servers = [_Card(kind, BROKER) for kind in _BROKER] + [_Card(kind, DATABASE) for kind in _SERVER]
     return processes + connections + servers
 
 

@@ -12,7 +12,7 @@ from tests.support.rabbitmq import PrivateRabbitMQ
 
 pytestmark = pytest.mark.timeout(300)
 
-WISH = Wish(seed=3, length=timedelta(seconds=36), gap=timedelta(seconds=2.6), rate=6)
+WISH = Wish(seed=17, length=timedelta(seconds=34), gap=timedelta(seconds=2.3), rate=6)
 
 
 async def test_every_promise_is_kept_while_processes_links_and_servers_fail(
