@@ -88,8 +88,9 @@ class Deployment:
         self._roles: list[Role] = []
 
     async def __aenter__(self) -> Self:
-        for command in (["db", "upgrade"], ["topology", "apply"]):
-            await asyncio.to_thread(self._run, command)
+        for command in (("db", "upgrade"), ("topology", "apply")):
+            done = await self.run(*command)
+            assert done.returncode == 0, done.stderr
         return self
 
     async def __aexit__(
@@ -116,9 +117,9 @@ class Deployment:
         """A worker with the probe service."""
         return self.worker_of("tests.acceptance.probe:service", **settings)
 
-    def worker_of(self, target: str, **settings: str) -> Role:
+    def worker_of(self, target: str, *options: str, **settings: str) -> Role:
         """A worker with the service that `target` (`MODULE:SERVICE`) names."""
-        return self._start(["worker", target], settings)
+        return self._start(["worker", target, *options], settings)
 
     def _start(self, arguments: list[str], settings: Mapping[str, str] = {}, url: str = "") -> Role:
         log = Path(self._logs.name, f"{len(self._roles)}-{arguments[0]}.log")
@@ -126,10 +127,17 @@ class Deployment:
         self._roles.append(role)
         return role
 
-    def _run(self, arguments: list[str]) -> None:
-        command = [sys.executable, "-m", "backhaul.cli", *arguments]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
+    async def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        """A command that ends by itself."""
+        return await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "backhaul.cli", *arguments],
+            env={**self._environment, **settings},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
 
 async def answers(url: str, wanted: Any = None, headers: Mapping[str, str] = {}) -> Any:

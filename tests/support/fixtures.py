@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from typing import TypeVar
 
 import pytest
@@ -59,16 +60,23 @@ def private_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ
 
 
 @pytest.fixture(scope="module")
+def strict_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
+    """A broker of this test module's own that closes the channel of who keeps a delivery for longer than 3 s."""
+    with _provide(request.config, lambda: _own_rabbitmq(acknowledgement_timeout=timedelta(seconds=3))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def private_postgresql(request: pytest.FixtureRequest) -> Iterator[PrivatePostgreSQL]:
     """A database server of this test module's own, running and with fsync, to stop, kill and freeze."""
     with _provide(request.config, _own_postgresql) as server:
         yield server
 
 
-def _own_rabbitmq() -> PrivateRabbitMQ:
+def _own_rabbitmq(**options: timedelta) -> PrivateRabbitMQ:
     if installed_rabbitmq() is None:
         raise ServerMissingError("no RabbitMQ that tests may kill: install the package rabbitmq-server")
-    return PrivateRabbitMQ()
+    return PrivateRabbitMQ(**options)
 
 
 def _own_postgresql() -> PrivatePostgreSQL:

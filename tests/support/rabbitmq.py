@@ -5,6 +5,7 @@ import re
 import secrets
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from tests.support.sandbox import Sandbox
 _DEBIAN = Path("/usr/lib/rabbitmq/bin")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
 _USER = "backhaul"
+_MILLISECOND = timedelta(milliseconds=1)
 _MEMORY = "{resource_limit, memory, node()}"
 _ALARMS_ARE_SET = "rabbit_alarm:get_alarms()"  # setting one only sends a message; asking waits behind it
 
@@ -35,17 +37,26 @@ def installed_rabbitmq() -> Path | None:
 
 
 class PrivateRabbitMQ(PrivateServer):
-    """A RabbitMQ node; `program` is its start script, else the installed one."""
+    """A RabbitMQ node; `program` is its start script, else the installed one.
+
+    `acknowledgement_timeout`: how long a delivery may stay unacknowledged before its channel is closed (None: 30
+    minutes, as ever). It is looked at once in half a second then, and not once in a minute.
+    """
 
     name = "RabbitMQ"
     logs = ("start.log", "rabbitmq.log")
 
-    def __init__(self, program: Path | None = None) -> None:
+    def __init__(self, program: Path | None = None, *, acknowledgement_timeout: timedelta | None = None) -> None:
         script = program or installed_rabbitmq()
         if script is None:
             raise RuntimeError("RabbitMQ is not installed here: install the package rabbitmq-server")
         super().__init__(Sandbox("rabbitmq"))
         self._script = script
+        self._strictness = (
+            f" -rabbit channel_tick_interval 500 -rabbit consumer_timeout {acknowledgement_timeout // _MILLISECOND}"
+            if acknowledgement_timeout is not None
+            else ""
+        )
         self._password = secrets.token_hex(8)
         self._port, self._epmd_port = free_port(), free_port()
         self._node = f"backhaul-{secrets.token_hex(4)}@localhost"
@@ -166,7 +177,7 @@ class PrivateRabbitMQ(PrivateServer):
             "RABBITMQ_LOG_BASE": str(folder),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                "-kernel inet_dist_use_interface {127,0,0,1} -rabbit quorum_tick_interval 500"
+                f"-kernel inet_dist_use_interface {{127,0,0,1}} -rabbit quorum_tick_interval 500{self._strictness}"
             ),
         }
 
