@@ -47,7 +47,8 @@ def read(file: BinaryIO) -> Frame | None:
     if len(lengths) < _LENGTHS.size:
         return None
     head, body = _LENGTHS.unpack(lengths)
-    return _frame(file.read(head), file.read(body))
+    rest = file.read(head + body)
+    return _frame(rest[:head], rest[head:]) if len(rest) == head + body else None
 
 
 def _frame(head: bytes, body: bytes) -> Frame:

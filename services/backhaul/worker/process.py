@@ -11,9 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from backhaul.worker import frames
+from backhaul.worker.child import boot
 from backhaul.worker.frames import SPARE, BrokenFrame, Frame, Head
 
 _LAST_WORDS_SECONDS = 1.0
+_PAYLOADS = 4  # in one frame at most: a call has a kind, an input and options
 
 
 class Process:
@@ -29,7 +31,7 @@ class Process:
         self._process = process
         self._reader = reader
         self._writer = writer
-        self._most = limit + SPARE
+        self._most = _PAYLOADS * limit + SPARE
         self._broken: str | None = None
         self.pid = process.pid
         self.on_frame: Callable[[Frame], None] | None = None
@@ -101,10 +103,9 @@ async def start_process(limit: int) -> Process:
     with theirs:
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "backhaul.worker.child", str(theirs.fileno())),
+                *(sys.executable, "-P", boot.__file__, str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,
             )
         except BaseException:
@@ -113,7 +114,7 @@ async def start_process(limit: int) -> Process:
     reader, writer = await asyncio.open_unix_connection(sock=ours)
     started = Process(process, reader, writer, limit)
     level = logging.getLogger().getEffectiveLevel()
-    started.say({"path": sys.path, "pythonpath": os.environ.get("PYTHONPATH"), "level": level})
+    started.say({"path": sys.path, "level": level})
     return started
 
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from backhaul.core.errors import BackhaulError
 from backhaul.worker import crossing
 from backhaul.worker.attempt import Attempt, StopCause
 from backhaul.worker.context import Context
@@ -84,9 +83,7 @@ class ProcessRun:
         head = {"do": "answer", "call": frame.head["call"]}
         try:
             value = await self._call(frame)
-        except asyncio.CancelledError as error:
-            self._process.say({**head, "error": crossing.describe(error)})
-        except (BackhaulError, ValueError, TypeError, TimeoutError) as error:
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the handler gets it, whatever it is
             self._process.say({**head, "error": crossing.describe(error)})
         else:
             await self._process.send(head, codec.dumps(value))

@@ -173,7 +173,9 @@ class Shift:
         self.attempts.stop(stop.task_id, stop.attempt, _CAUSES[stop.reason], stop.grace)
 
     def _let_go(self, attempt: Attempt) -> None:
-        self.attempts.stop(*attempt.key, StopCause.LEAVING)
+        """Its lease has a heartbeat to go; a process is killed well before that is over."""
+        grace = min(attempt.handler.grace, self._terms.heartbeat / 2)
+        self.attempts.stop(*attempt.key, StopCause.LEAVING, grace)
 
     def _over(self, key: tuple[str, int], ruling: Ruling) -> None:
         self.attempts.over(key, ruling)

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import faulthandler
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -172,7 +173,7 @@ def deaf(start: str, ctx: Context) -> None:
 def stuck(nothing: None, ctx: Context) -> None:
     """In native code that keeps the lock of the interpreter: no other thread of Python runs."""
     ctx.output(f"{os.getpid()} 0")
-    ctypes.PyDLL(None).sleep(600)
+    sum(range(10**15))
 
 
 @service.handler("test.again", run_in="process", retry=RetryPolicy(base="0s", cap="0s"))
@@ -194,3 +195,23 @@ def brief(nothing: None, ctx: Context) -> None:
     """Long enough for its worker to be asked to leave meanwhile."""
     ctx.output(f"{os.getpid()} 0")
     time.sleep(2)
+
+
+@service.handler("test.exclusive", run_in="process", exclusive=True, grace="1h")
+def exclusive(nothing: None, ctx: Context) -> None:
+    ctx.output("begun")
+    time.sleep(600)
+
+
+@service.handler("test.fork", run_in="process")
+def fork(nothing: None, ctx: Context) -> list[int]:
+    """Has processes of its own, which hear signals and know nothing of the worker."""
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        doubled = pool.map(double, [1, 2, 3])
+        ctx.progress(1)
+    return doubled
+
+
+def double(number: int) -> int:
+    logging.getLogger("heavy").warning("in a fork")
+    return 2 * number

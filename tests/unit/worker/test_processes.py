@@ -311,7 +311,7 @@ async def test_nothing_is_left_of_many_attempts_and_crashes() -> None:
         await outcome(stage, "test.pid")
         gc.collect()
         before = me.num_fds(), len(me.children())
-        for number in range(100):
+        for number in range(200):
             how = ("SIGKILL", "exit")[number % 2] if number % 10 == 0 else None
             ended = await (outcome(stage, "test.die", how) if how else outcome(stage, "test.pid"))
             assert ended.report == ("failed" if how else "succeeded")
@@ -341,3 +341,43 @@ async def test_a_service_made_in_a_function_runs_too_if_its_parts_stand_in_a_mod
 
     assert (failure.title, failure.retryable) == ("LookupError", False)
     assert pids[0] == pids[1]
+
+
+async def test_an_exclusive_attempt_is_killed_before_its_lease_can_end() -> None:
+    async with play(heavy.service) as stage:
+        grant = await stage.ledger.offer("test.exclusive")
+        await output(stage, grant)
+        stage.ledger.silent_on_beats = True
+
+        await stage.clock.advance(18)  # of 20
+        await until(lambda: stage.worker.view().running == 0)
+        await stage.ledger.outcome(grant)
+
+    assert stage.ledger.said(grant) == ["output", "handed_back"]
+
+
+async def test_a_handler_may_have_processes_of_its_own() -> None:
+    async with play(heavy.service) as stage:
+        first = await outcome(stage, "test.fork")
+        second = await outcome(stage, "test.fork")
+
+    assert (first.result, second.result) == ([2, 4, 6], [2, 4, 6])
+
+
+async def test_the_folder_of_the_worker_shadows_no_module_of_pythons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "struct.py").write_text("raise ImportError('not this one')")
+    monkeypatch.chdir(tmp_path)
+
+    async with play(heavy.service) as stage:
+        ended = await outcome(stage, "test.shout", {"text": "it"})
+
+    assert ended.result == "IT"
+
+
+async def test_a_process_leads_a_group_of_its_own() -> None:
+    async with play(heavy.service) as stage:
+        pid = (await outcome(stage, "test.pid")).result
+
+        assert os.getpgid(pid) == os.getsid(pid) == pid

@@ -50,7 +50,11 @@ class ProcessContext(Context):
         return write_json(what, value, self._limit)
 
     def _ask(self, name: str, positional: bytes, named: bytes = b"{}") -> Any:
-        answer = self._link.ask(name, b"[%b,%b]" % (positional, named))
+        try:
+            answer = self._link.ask(name, b"[%b,%b]" % (positional, named))
+        except asyncio.CancelledError:
+            self._attempt.noticed = True
+            raise
         if self._attempt.cause is not None and not self._attempt.noticed:
             self._attempt.noticed = True
             raise asyncio.CancelledError(f"the attempt should stop: {self._attempt.cause}")

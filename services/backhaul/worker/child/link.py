@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, BinaryIO
 
 from backhaul.worker import crossing, frames
 from backhaul.worker.attempt import StopCause
@@ -42,34 +42,32 @@ class Order:
 class Link:
     """One thread reads, so that a request to stop is heard while the handler is at work; any thread may write."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, file: BinaryIO) -> None:
         connection.set_inheritable(False)
         self._connection = connection
-        self._file = connection.makefile("rb")
+        self._file = file
         self._writing = threading.Lock()
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._attempt: RemoteAttempt | None = None
         self._calls = count(1)
         self._waiting: dict[int, SimpleQueue[Frame]] = {}
 
-    def start(self) -> Head:
-        """What the worker says first; from then on it is listened to."""
-        first = frames.read(self._file)
-        if first is None:
-            end_with_all()
-            raise SystemExit(1)
+    def listen(self) -> None:
+        """From now on the worker is heard; when it is gone, this process ends."""
         threading.Thread(target=self._read, name="backhaul-link", daemon=True).start()
-        return first.head
 
     def next_order(self) -> Order | None:
         """Wait for something to do; None: there is nothing more."""
         return self._orders.get()
 
     def tell(self, head: Head, body: bytes = b"") -> None:
-        """Say something that needs no answer."""
+        """Say something that needs no answer. When there is nobody to hear it, this process ends."""
         data = Frame(head, body).pack()
-        with self._writing:
-            self._connection.sendall(data)
+        try:
+            with self._writing:
+                self._connection.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            end_with_all()
 
     def end(self, order: Order, head: Mapping[str, Any], body: bytes) -> None:
         """Say how an attempt has ended."""
@@ -94,9 +92,11 @@ class Link:
         os.close(self._connection.detach())
 
     def _read(self) -> None:
-        while (frame := frames.read(self._file)) is not None:
-            self._hear(frame)
-        end_with_all()
+        try:
+            while (frame := frames.read(self._file)) is not None:
+                self._hear(frame)
+        finally:
+            end_with_all()
 
     def _hear(self, frame: Frame) -> None:
         match frame.head["do"]:
