@@ -1,4 +1,4 @@
-"""What the API lists beside tasks: kinds and workers."""
+"""What the API lists beside tasks: kinds, workers and queues."""
 
 from typing import Any
 
@@ -42,4 +42,25 @@ class WorkerInfo(Wire):
 
 class WorkerPage(Wire):
     data: list[WorkerInfo]
+    next_cursor: str | None = None
+
+
+class QueueInfo(Wire):
+    """Where tasks wait. `waiting` could be claimed now (counted up to 100,000), were the queue not `paused`; `running`
+    are held by workers.
+
+    `oldest_age` is how long ago the oldest of those that wait was made, or was due if it was to run later; null if none
+    waits. `rate` is how many tasks ended in a second, over the last minute or the last 10,000 tasks.
+    """
+
+    name: str
+    waiting: int
+    running: int
+    oldest_age: Duration | None
+    rate: float
+    paused: bool
+
+
+class QueuePage(Wire):
+    data: list[QueueInfo]
     next_cursor: str | None = None

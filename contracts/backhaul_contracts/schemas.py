@@ -16,7 +16,7 @@ from backhaul_contracts import messages as m
 from backhaul_contracts.deadletters import DeadLetterPage
 from backhaul_contracts.events import Event, EventPage
 from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.listings import KindPage, WorkerPage
+from backhaul_contracts.listings import KindPage, QueuePage, WorkerPage
 from backhaul_contracts.problems import Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Task, TaskPage
@@ -51,6 +51,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     KindSpec,
     KindPage,
     WorkerPage,
+    QueuePage,
     DeadLetterPage,
     Problem,
 )

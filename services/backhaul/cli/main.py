@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from backhaul.cli import deadletters, faults, listings, roles, tasks, upkeep
+from backhaul.cli import deadletters, faults, listings, queues, roles, tasks, upkeep
 
 app = typer.Typer(
     name="backhaul",
@@ -29,6 +29,7 @@ def show_help(context: typer.Context) -> None:
 roles.add_to(app)
 tasks.add_to(app)
 listings.add_to(app)
+queues.add_to(app)
 deadletters.add_to(app)
 upkeep.add_to(app)
 

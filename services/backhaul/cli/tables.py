@@ -13,7 +13,7 @@ from rich.text import Text
 
 from backhaul.cli import wording
 from backhaul.cli.terminal import printable
-from backhaul.client import DeadLetter, KindInfo, WorkerInfo
+from backhaul.client import DeadLetter, KindInfo, QueueInfo, WorkerInfo
 from backhaul_contracts.deadletters import Encoding
 from backhaul_contracts.tasks import Status, Task
 
@@ -60,6 +60,16 @@ def workers(found: Sequence[WorkerInfo]) -> Table:
         running = f"{worker.running}/{worker.slots}"
         heard = wording.age(worker.last_heartbeat)
         table.add_row(worker.id, worker.service, worker.version, worker.state, running, heard)
+    return table
+
+
+def queues(found: Sequence[QueueInfo]) -> Table:
+    """One queue a row."""
+    table = _table("queue", "state", "waiting", "oldest", "running", "tasks/s")
+    for queue in found:
+        state = Text("paused", style="yellow") if queue.paused else Text("open")
+        oldest = "" if queue.oldest_age is None else wording.length(queue.oldest_age)
+        table.add_row(queue.name, state, str(queue.waiting), oldest, str(queue.running), f"{queue.rate:.3g}")
     return table
 
 

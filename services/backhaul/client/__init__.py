@@ -22,7 +22,7 @@ from backhaul.client.output import Output
 from backhaul_contracts.deadletters import DeadLetter
 from backhaul_contracts.events import Event
 from backhaul_contracts.failures import Failure
-from backhaul_contracts.listings import KindInfo, WorkerInfo
+from backhaul_contracts.listings import KindInfo, QueueInfo, WorkerInfo
 from backhaul_contracts.problems import Problem
 from backhaul_contracts.tasks import Status, Task
 
@@ -44,6 +44,7 @@ __all__ = [
     "Output",
     "Overloaded",
     "Problem",
+    "QueueInfo",
     "Refused",
     "Status",
     "Task",

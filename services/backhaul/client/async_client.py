@@ -14,7 +14,7 @@ from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
 from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
 from backhaul_contracts.ids import new_id
-from backhaul_contracts.listings import KindInfo, KindPage, WorkerInfo, WorkerPage
+from backhaul_contracts.listings import KindInfo, KindPage, QueueInfo, QueuePage, WorkerInfo, WorkerPage
 from backhaul_contracts.tasks import Task, TaskPage
 from backhaul_contracts.wire import parse_duration
 
@@ -97,6 +97,18 @@ class AsyncClient:
         """Who does the work."""
         return answers.value(WorkerPage, await self._connection.call("GET", "/v1/workers")).data
 
+    async def queues(self) -> Sequence[QueueInfo]:
+        """Where tasks wait, and how fast that goes."""
+        return answers.value(QueuePage, await self._connection.call("GET", "/v1/queues")).data
+
+    async def pause_queue(self, name: str) -> QueueInfo:
+        """Start nothing more from a queue; what runs goes on, and submits are accepted. Raises `NotFound`."""
+        return answers.value(QueueInfo, await self._connection.call("POST", f"{_queue(name)}/pause"))
+
+    async def resume_queue(self, name: str) -> QueueInfo:
+        """Start tasks from a queue again. Raises `NotFound`."""
+        return answers.value(QueueInfo, await self._connection.call("POST", f"{_queue(name)}/resume"))
+
     async def dead_letters(
         self, *, limit: int | None = None, queue: str | None = None, reason: str | None = None
     ) -> AsyncGenerator[DeadLetter]:
@@ -129,6 +141,10 @@ class AsyncClient:
     async def delete_dead_letter(self, letter_id: str) -> None:
         """Forget a message that could not be handled. Raises `NotFound`."""
         await self._connection.call("DELETE", _letter(letter_id), repeatable=False)
+
+
+def _queue(name: str) -> str:
+    return f"/v1/queues/{quote(name, safe='')}"
 
 
 def _letter(letter_id: str) -> str:

@@ -16,7 +16,7 @@ from backhaul.client.queries import Filters
 from backhaul.client.submission import Length, SubmitOptions
 from backhaul_contracts.deadletters import DeadLetter
 from backhaul_contracts.events import Event
-from backhaul_contracts.listings import KindInfo, WorkerInfo
+from backhaul_contracts.listings import KindInfo, QueueInfo, WorkerInfo
 from backhaul_contracts.tasks import Task
 
 
@@ -138,6 +138,18 @@ class Client:
     def workers(self) -> Sequence[WorkerInfo]:
         """Who does the work."""
         return self._thread.run(self._client.workers())
+
+    def queues(self) -> Sequence[QueueInfo]:
+        """Where tasks wait, and how fast that goes."""
+        return self._thread.run(self._client.queues())
+
+    def pause_queue(self, name: str) -> QueueInfo:
+        """Start nothing more from a queue; what runs goes on, and submits are accepted. Raises `NotFound`."""
+        return self._thread.run(self._client.pause_queue(name))
+
+    def resume_queue(self, name: str) -> QueueInfo:
+        """Start tasks from a queue again. Raises `NotFound`."""
+        return self._thread.run(self._client.resume_queue(name))
 
     def dead_letters(
         self, *, limit: int | None = None, queue: str | None = None, reason: str | None = None

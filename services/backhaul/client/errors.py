@@ -66,7 +66,7 @@ class Unauthorized(Refused):
 
 
 class NotFound(Refused):
-    """There is no such task, kind or dead letter, or it is no longer kept."""
+    """There is no such task, kind, queue or dead letter, or it is no longer kept."""
 
 
 class Conflict(Refused):

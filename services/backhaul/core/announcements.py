@@ -12,11 +12,12 @@ from backhaul_contracts import codec
 from backhaul_contracts.beats import Stop, StopReason
 from backhaul_contracts.envelope import CLOUDEVENT, CLOUDEVENT_BATCH, TYPE_PREFIX
 from backhaul_contracts.events import EventType
-from backhaul_contracts.ids import new_id
+from backhaul_contracts.ids import TaskId, new_id
 from backhaul_contracts.messages import StopAsked, write_batch
 from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import format_time
 
+_MOST_TOKENS = 1_000
 _STATUS_AFTER = {
     EventType.SCHEDULED: Status.SCHEDULED,
     EventType.QUEUED: Status.QUEUED,
@@ -44,6 +45,12 @@ def token_message(token: Token) -> Message:
         content_type=CLOUDEVENT,
         message_id=token.task_id,
     )
+
+
+def spare_tokens(queue: str, waiting: int) -> list[Message]:
+    """Tokens for tasks that wait and may have none, up to 1,000. Surplus tokens do no harm: who claims on one gets
+    `empty`."""
+    return [token_message(Token(queue, TaskId("")))] * min(waiting, _MOST_TOKENS)
 
 
 def event_json(event: Event) -> str:

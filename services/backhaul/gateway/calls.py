@@ -7,13 +7,14 @@ from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.health import Health, Readiness
 from backhaul.gateway.kinds import Kinds
+from backhaul.gateway.queues import Queues
 from backhaul.gateway.routes import JSON, Operation, Route, in_header, in_path, query
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import BatchAnswer, Submissions
 from backhaul.gateway.tasks import Tasks
 from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
 from backhaul_contracts.events import EventPage
-from backhaul_contracts.listings import KindInfo, KindPage, WorkerPage
+from backhaul_contracts.listings import KindInfo, KindPage, QueueInfo, QueuePage, WorkerPage
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Status, Task, TaskPage
@@ -150,6 +151,25 @@ LIST_WORKERS = Operation(
     answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
     problems=(503,),
 )
+_QUEUE = in_path("name", "Its name, such as `digest`.")
+LIST_QUEUES = Operation(
+    tag="queues", summary="List queues", answers={200: ("Every queue.", {JSON: QueuePage})}, problems=(503,)
+)
+PAUSE = Operation(
+    tag="queues",
+    summary="Pause a queue",
+    description="Nothing more is started from it. What runs goes on, and submits are accepted.",
+    parameters=(_QUEUE,),
+    answers={200: ("The queue.", {JSON: QueueInfo})},
+    problems=(404, 503),
+)
+RESUME = Operation(
+    tag="queues",
+    summary="Resume a queue",
+    parameters=(_QUEUE,),
+    answers={200: ("The queue.", {JSON: QueueInfo})},
+    problems=(404, 503),
+)
 _LETTER = in_path("letter_id", "As the list names it.")
 LIST_DEAD_LETTERS = Operation(
     tag="dead letters",
@@ -205,7 +225,8 @@ def routes(gateway: Gateway) -> list[Route]:
     """Every route, the busiest first: they are tried in this order."""
     events = Events(gateway)
     submissions, tasks, steering = Submissions(gateway, events), Tasks(gateway), Steering(gateway)
-    kinds, letters, health = Kinds(gateway), DeadLetters(gateway), Health(gateway)
+    kinds, queues = Kinds(gateway), Queues(gateway)
+    letters, health = DeadLetters(gateway), Health(gateway)
     limit = gateway.settings.max_body
     return [
         Route(method, path, endpoint, operation, body_limit=limit)
@@ -223,6 +244,9 @@ def routes(gateway: Gateway) -> list[Route]:
             ("GET", "/v1/kinds", kinds.list_kinds, LIST_KINDS),
             ("GET", "/v1/kinds/{kind}", kinds.kind, KIND),
             ("GET", "/v1/workers", kinds.list_workers, LIST_WORKERS),
+            ("GET", "/v1/queues", queues.list_queues, LIST_QUEUES),
+            ("POST", "/v1/queues/{name}/pause", queues.pause_queue, PAUSE),
+            ("POST", "/v1/queues/{name}/resume", queues.resume_queue, RESUME),
             ("GET", "/v1/dead-letters", letters.list_dead_letters, LIST_DEAD_LETTERS),
             ("GET", "/v1/dead-letters/{letter_id}", letters.dead_letter, DEAD_LETTER),
             ("POST", "/v1/dead-letters/{letter_id}/replay", letters.replay_dead_letter, REPLAY_DEAD_LETTER),

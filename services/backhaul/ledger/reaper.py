@@ -4,18 +4,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from backhaul.core.announcements import token_message
+from backhaul.core.announcements import spare_tokens
 from backhaul.core.clock import Clock
 from backhaul.core.commands import Lose
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from backhaul.core.ports.broker import Broker
-from backhaul.core.ports.store import Store, Token
+from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
 from backhaul.ledger.desk import supervise
 from backhaul.ledger.lapses import lapse_messages
 from backhaul.ledger.taskqueues import TaskQueues
-from backhaul_contracts.ids import TaskId
 
 _log = logging.getLogger("backhaul.reaper")
 
@@ -24,7 +23,6 @@ _MOST_LAPSES = 20_000
 """Under way to the recorders at a time."""
 _OWED = 50
 """Each may stand for a thousand tasks and all that happened to them."""
-_TOKENS = 1_000
 _TICK = timedelta(milliseconds=500)
 _SWEEP = timedelta(seconds=2)
 _BALANCE = timedelta(seconds=5)
@@ -152,10 +150,10 @@ class Reaper:
         return False
 
     async def issue(self, queue: str, count: int) -> None:
-        """Publish up to 1,000 tokens for a queue. Surplus tokens do no harm: who claims on one gets `empty`."""
-        token = token_message(Token(queue, TaskId("")))
-        await self._broker.publish([token] * min(count, _TOKENS))
-        _log.info("%d tokens were issued anew for queue %s", min(count, _TOKENS), queue)
+        """Publish tokens for a queue in which so many tasks wait."""
+        tokens = spare_tokens(queue, count)
+        await self._broker.publish(tokens)
+        _log.info("%d tokens were issued anew for queue %s", len(tokens), queue)
 
     async def purge(self) -> bool:
         """Delete tasks whose retention is over."""

@@ -14,6 +14,8 @@ _SET_PAUSED = _PAUSE.on_conflict_do_update(index_elements=[queues.c.name], set_=
 _first = select(func.min(states.c.queue).label("queue")).where(IS_QUEUED).cte("waiting", recursive=True)
 _next = select(func.min(states.c.queue)).where(IS_QUEUED, states.c.queue > _first.c.queue).scalar_subquery()
 _WAITING = _first.union_all(select(_next).where(_first.c.queue.is_not(None)))
+NAMES = select(_WAITING.c.queue).where(_WAITING.c.queue.is_not(None))
+"""Every queue that a task waits in."""
 
 _counted = (
     select(literal_column("1"))

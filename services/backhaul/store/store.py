@@ -19,6 +19,7 @@ from backhaul.store import (
     queues,
     reading,
     retention,
+    standing,
     timekeeping,
 )
 from backhaul.store.runner import Runner
@@ -26,7 +27,7 @@ from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.listings import WorkerInfo
+from backhaul_contracts.listings import QueueInfo, WorkerInfo
 
 
 class SqlStore:
@@ -111,6 +112,9 @@ class SqlStore:
 
     async def claimable(self) -> dict[str, int]:
         return await self._runner.read(queues.claimable)
+
+    async def queues(self) -> list[QueueInfo]:
+        return await self._runner.read(standing.read_queues)
 
     async def announce(self, specs: Sequence[KindSpec]) -> None:
         if specs:

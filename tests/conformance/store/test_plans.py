@@ -79,10 +79,15 @@ REQUESTS: dict[str, Request] = {
     "delete": lambda store: store.forget("default", TASK),
     "due": lambda store: store.overdue(10),
     "purge": lambda store: store.purge(10),
+    "queues": lambda store: store.queues(),
 }
 
 COMBINED = {"list by more", "list by status and kind"}
 """Which of two conditions leaves less to be read only statistics can tell; autovacuum has them within a minute."""
+
+
+COUNTING = {"queues"}
+"""It goes through all that wait, within a bound of its own."""
 
 
 @contextmanager
@@ -173,7 +178,9 @@ async def test_postgresql_reads_what_a_request_is_about_and_little_more(place: P
             with noted() as statements:
                 await request(store)
             for count, plan in await reads(place.url, settings, statements):
-                assert count <= ENOUGH, f"{name} reads {count} rows (analysed: {analysed}, {settings}):\n{plan}"
+                assert count <= ENOUGH or name in COUNTING, (
+                    f"{name} reads {count} rows (analysed: {analysed}, {settings}):\n{plan}"
+                )
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)

@@ -18,7 +18,7 @@ from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.listings import WorkerInfo
+from backhaul_contracts.listings import QueueInfo, WorkerInfo
 from backhaul_contracts.tasks import Status
 
 
@@ -221,6 +221,14 @@ class Store(Protocol):
 
     async def claimable(self) -> dict[str, int]:
         """How many tasks wait to be claimed, by queue (paused ones aside), counted up to 1,000 each."""
+        ...
+
+    async def queues(self) -> list[QueueInfo]:
+        """How each queue stands that a kind names, that tasks wait or run in, or that is paused; by name."""
+        ...
+
+    async def set_paused(self, queue: str, paused: bool) -> None:
+        """From now on claims on `queue` are answered `paused`, or granted again."""
         ...
 
     async def announce(self, specs: Sequence[KindSpec]) -> None:

@@ -1,0 +1,85 @@
+"""How queues stand."""
+
+from datetime import UTC, datetime, timedelta
+
+from backhaul.core.clock import to_ms
+from backhaul.store import SqlStore
+from backhaul_contracts.ids import new_task_id
+from backhaul_contracts.listings import QueueInfo
+from tests.conformance.store.given import (
+    FUTURE,
+    accepted,
+    advanced,
+    claim,
+    draft,
+    granted,
+    records,
+    spec,
+    succeeded,
+)
+
+
+async def standing(store: SqlStore) -> dict[str, QueueInfo]:
+    return {queue.name: queue for queue in await store.queues()}
+
+
+async def test_a_queue_that_a_kind_names_stands_there_with_nothing_in_it(store: SqlStore) -> None:
+    await store.announce([spec(queue="empty")])
+
+    [queue] = await store.queues()
+
+    assert queue == QueueInfo(name="empty", waiting=0, running=0, oldest_age=None, rate=0, paused=False)
+
+
+async def test_what_waits_and_what_runs_is_counted_by_queue(store: SqlStore) -> None:
+    await accepted(store, *(draft(queue="a") for _ in range(3)), draft(queue="b"))
+    await accepted(store, draft(queue="c", scheduled_for=FUTURE))
+    await granted(store, claim(queue="a"))
+    await granted(store, claim(queue="b"))
+
+    found = await standing(store)
+
+    assert {name: (queue.waiting, queue.running) for name, queue in found.items()} == {"a": (2, 1), "b": (0, 1)}
+    assert list(found) == ["a", "b"]
+    assert found["b"].oldest_age is None
+    age = found["a"].oldest_age
+    assert age is not None
+    assert timedelta(0) <= age < timedelta(minutes=5)
+
+
+async def test_the_oldest_that_waits_counts_from_its_making_or_from_when_it_was_due(store: SqlStore) -> None:
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    await accepted(
+        store,
+        draft(queue="a", id=new_task_id(to_ms(hour_ago))),
+        draft(queue="a"),
+        draft(queue="b", id=new_task_id(to_ms(hour_ago)), scheduled_for=hour_ago + timedelta(minutes=30)),
+    )
+    for command in await store.overdue(10):
+        await advanced(store, command)
+
+    ages = {name: queue.oldest_age for name, queue in (await standing(store)).items()}
+
+    assert timedelta(minutes=59) < (ages["a"] or timedelta()) < timedelta(minutes=65)
+    assert timedelta(minutes=29) < (ages["b"] or timedelta()) < timedelta(minutes=35)
+
+
+async def test_the_rate_tells_of_what_has_ended_within_a_minute(store: SqlStore) -> None:
+    await store.announce([spec()])
+    await accepted(store, *(draft() for _ in range(30)))
+    for record in records(await granted(store, claim(30))):
+        await advanced(store, succeeded(record))
+
+    assert (await standing(store))["test"].rate == 0.5
+
+
+async def test_a_paused_queue_says_so_and_goes_on_counting(store: SqlStore) -> None:
+    await accepted(store, draft(queue="a"))
+    await store.set_paused("a", True)
+    await store.set_paused("gone", True)
+
+    found = await standing(store)
+    await store.set_paused("gone", False)
+
+    assert {name: (queue.paused, queue.waiting) for name, queue in found.items()} == {"a": (True, 1), "gone": (True, 0)}
+    assert list(await standing(store)) == ["a"]
