@@ -73,10 +73,10 @@ def private_postgresql(request: pytest.FixtureRequest) -> Iterator[PrivatePostgr
         yield server
 
 
-def _own_rabbitmq(**options: timedelta) -> PrivateRabbitMQ:
+def _own_rabbitmq(acknowledgement_timeout: timedelta | None = None) -> PrivateRabbitMQ:
     if installed_rabbitmq() is None:
         raise ServerMissingError("no RabbitMQ that tests may kill: install the package rabbitmq-server")
-    return PrivateRabbitMQ(**options)
+    return PrivateRabbitMQ(acknowledgement_timeout=acknowledgement_timeout)
 
 
 def _own_postgresql() -> PrivatePostgreSQL:

@@ -96,8 +96,8 @@ def platform(ledger_shards: int) -> Topology:
         ),
         queues=(
             Queue(SUBMIT, dead_letter_to=INVALID),
-            Queue(CLAIMS, dead_letter_to=DEAD),
-            Queue(BEATS, dead_letter_to=DEAD),
+            Queue(CLAIMS),  # claims and beats that nobody reads expire, and are no dead letters: newer ones follow
+            Queue(BEATS),
             *shard_queues,
             Queue(DEAD),
             Queue(INVALID),

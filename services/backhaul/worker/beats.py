@@ -94,7 +94,7 @@ class Beats:
             beat = beat.model_copy(update={"state": "gone"})
         self._remember(announce=announce)
         try:
-            await self._broker.publish([_message(beat)])
+            await self._broker.publish([self._message(beat)])
         except BrokerUnavailable as error:
             self._announce |= announce
             _log.warning("a beat was not published, work goes on: %s", error)
@@ -107,13 +107,14 @@ class Beats:
         self._sent_at.pop(forgotten, None)
         self._announced.discard(forgotten)
 
-
-def _message(beat: Beat) -> Message:
-    return Message(
-        exchange="",
-        routing_key=topology.BEATS,
-        body=write_batch(f"/backhaul/workers/{beat.worker_id}", Beaten, [beat]),
-        content_type=CLOUDEVENT_BATCH,
-        reply_to=beat.worker_id,
-        persistent=False,
-    )
+    def _message(self, beat: Beat) -> Message:
+        """A sign of life that is read much later is none; a farewell is for good."""
+        return Message(
+            exchange="",
+            routing_key=topology.BEATS,
+            body=write_batch(f"/backhaul/workers/{beat.worker_id}", Beaten, [beat]),
+            content_type=CLOUDEVENT_BATCH,
+            reply_to=beat.worker_id,
+            expiration=None if self._gone else 2 * self._heartbeat,
+            persistent=self._gone,
+        )

@@ -181,6 +181,7 @@ class Claims:
             body=write_batch(f"/backhaul/workers/{self._worker_id}", Claimed, claims),
             content_type=CLOUDEVENT_BATCH,
             reply_to=self._worker_id,
+            expiration=2 * PATIENCE,  # repeated by then, if its worker still lives to hear the answer
             persistent=False,
         )
         try:

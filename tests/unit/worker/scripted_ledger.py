@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable
-from backhaul.core.ports.broker import Broker, Delivery, Message
+from backhaul.core.ports.broker import Broker, Delivery, Message, Subscription
 from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
 from backhaul_contracts.claims import Claim, ClaimAnswer, Grant, Verdict
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH, CloudEvent
@@ -69,6 +69,8 @@ class ScriptedLedger:
         self.stops: list[Stop] = []
         """Repeated in every answer to a beat."""
         self.drain = False
+        self.ears: dict[str, Subscription] = {}
+        """What it hears by, for each queue."""
         self._offers: dict[str, deque[Grant]] = defaultdict(deque)
         self._grants: dict[str, list[Grant]] = {}
         self._inbox: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -76,7 +78,7 @@ class ScriptedLedger:
     async def run(self) -> None:
         await self.broker.declare(topology.platform(1))
         for queue in (topology.BEATS, topology.CLAIMS, topology.ledger_queue(0)):
-            await self.broker.consume(queue, self._inbox.put_nowait, credit=1000)
+            self.ears[queue] = await self.broker.consume(queue, self._inbox.put_nowait, credit=1000)
         hear = {topology.BEATS: self._hear_beats, topology.CLAIMS: self._hear_claims}
         while True:
             delivery = await self._inbox.get()

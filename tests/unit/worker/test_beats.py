@@ -3,6 +3,7 @@
 import asyncio
 
 from backhaul import Service
+from backhaul.core import topology
 from backhaul_contracts.beats import StopReason
 from tests.unit.worker.held_clock import turns
 from tests.unit.worker.scripted_ledger import until
@@ -217,3 +218,22 @@ async def test_a_cancelled_thread_is_told_and_says_that_it_stopped_when_it_has_e
     assert early == []
     assert outcome.report == "stopped"
     assert seen.is_set()
+
+
+async def test_a_beat_that_nobody_reads_in_time_is_no_sign_of_life_and_a_farewell_waits() -> None:
+    service = Service("test")
+
+    @service.handler("test.it")
+    async def handle(nothing: None) -> None:
+        return None
+
+    async with play(service) as stage:
+        await stage.ledger.ears[topology.BEATS].cancel()
+        await stage.clock.advance(12)
+        left = [await stage.ledger.broker.ready(topology.BEATS)]
+        stage.stop.set()
+        await stage.ended()
+        await stage.clock.advance(12)
+        left.append(await stage.ledger.broker.ready(topology.BEATS))
+
+    assert left == [2, 1]

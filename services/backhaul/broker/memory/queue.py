@@ -58,6 +58,7 @@ class MemoryQueue:
         self._last_place = 0.0
         self._stalls = 0
         self._scheduled = False
+        self._look_at: datetime | None = None
         self._watch_use()
 
     def __len__(self) -> int:
@@ -83,8 +84,7 @@ class MemoryQueue:
     def add(self, stored: Stored) -> None:
         """A message arrives."""
         self._insert(stored)
-        if stored.expires_at is not None:
-            self._keeper.later(stored.expires_at - self._keeper.now(), self.schedule)
+        self._watch_expiry()
         if (delay := self._keeper.dice.delay()) is not None:
             self._stalls += 1
             self._keeper.later(delay, self._resume)
@@ -152,6 +152,7 @@ class MemoryQueue:
         self._expire()
         while self._ready and not self._stalls and (taker := self._taker()) is not None:
             taker.take(self._pop())
+        self._watch_expiry()
 
     def _taker(self) -> Taker | None:
         """The next consumer that is hungry: in turns, or none but the first if only one may be active."""
@@ -185,6 +186,17 @@ class MemoryQueue:
         """A message that expires behind others waits for its turn to do so, as on RabbitMQ."""
         while self._ready and self._ready[0].expires_at is not None and self._ready[0].expires_at <= self._keeper.now():
             self._keeper.dead_letter(self.spec, self._pop(), "expired")
+
+    def _watch_expiry(self) -> None:
+        """Look again when the first message expires: with one wait for it, not one for each message."""
+        first = self._ready[0].expires_at if self._ready else None
+        if first is not None and (self._look_at is None or first < self._look_at):
+            self._look_at = first
+            self._keeper.later(first - self._keeper.now(), self._look_for_expired)
+
+    def _look_for_expired(self) -> None:
+        self._look_at = None
+        self.schedule()
 
     def _resume(self) -> None:
         self._stalls -= 1
