@@ -3,16 +3,19 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backhaul.core.errors import CallFailed, Rejected
     from backhaul.core.signals import Fail, Retry
     from backhaul.worker.context import Context
     from backhaul.worker.retry_policy import RetryPolicy
     from backhaul.worker.service import Service
 
-__all__ = ["Context", "Fail", "Retry", "RetryPolicy", "Service"]
+__all__ = ["CallFailed", "Context", "Fail", "Rejected", "Retry", "RetryPolicy", "Service"]
 
 _HOMES = {
+    "CallFailed": "backhaul.core.errors",
     "Context": "backhaul.worker.context",
     "Fail": "backhaul.core.signals",
+    "Rejected": "backhaul.core.errors",
     "Retry": "backhaul.core.signals",
     "RetryPolicy": "backhaul.worker.retry_policy",
     "Service": "backhaul.worker.service",

@@ -1,12 +1,14 @@
 """One attempt at a task, from its grant to the end of its handler."""
 
 import asyncio
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from backhaul.worker.handler import Handler, RunIn
+from backhaul.worker.inquiry import Inquiry
 from backhaul.worker.reports import Reports
-from backhaul.worker.timers import Timer
+from backhaul.worker.timers import Stopped, Timer
 from backhaul.worker.token import Token
 from backhaul_contracts.claims import Grant
 
@@ -27,12 +29,24 @@ class StopCause(StrEnum):
     """It is over as far as the ledger knows: nothing is reported."""
 
 
+@dataclass(slots=True, eq=False)
+class Wait:
+    """A time in which an attempt waits for calls. `stopped` is its time-out, which stands still."""
+
+    since: float
+    stopped: Stopped | None
+    calls: int = 0
+    """How many are pending."""
+
+
 class Attempt:
     """A grant with its handler, its reports, and the slot that it takes until its handler has really ended."""
 
     __slots__ = (
+        "asking",
         "cause",
         "claimed_at",
+        "ended",
         "ends_by",
         "grant",
         "handler",
@@ -44,6 +58,8 @@ class Attempt:
         "started_at",
         "timer",
         "token",
+        "wait",
+        "waited",
     )
 
     def __init__(
@@ -59,10 +75,18 @@ class Attempt:
         self.cause: StopCause | None = None
         self.ends_by: float | None = None
         """Until when it may take to stop, on the timeline of the worker's timers; None while nobody has asked."""
+        self.ended = False
+        """Whether its handler has: what it has left behind may ask for nothing more."""
         self.noticed = False
         """Whether its handler has seen that it should stop."""
         self.interruptible: asyncio.Task[Any] | None = None
-        """What a stop interrupts: an async handler, or a call of a thread that may wait for long."""
+        """What a stop interrupts: an async handler."""
+        self.asking: dict[Inquiry, None] = {}
+        """What its handler has submitted and waits for."""
+        self.wait: Wait | None = None
+        """While calls are pending, and until there is a slot for it again."""
+        self.waited = 0.0
+        """For how many seconds it has waited for calls: its time-out stood still."""
         self.process: ProcessRun | None = None
         """Its run in a child process, while there is one."""
         self.run: asyncio.Task[None] | None = None
@@ -93,9 +117,16 @@ class Attempt:
             self.cause = cause
         if first and self.interruptible is not None:
             self.interruptible.cancel()
+        elif first and self.is_blocking:
+            self.close_inquiries()
         if self.process is not None and self.cause is cause:
             self.process.stop(cause)
         return first
+
+    def close_inquiries(self) -> None:
+        """Whoever waits for an answer on behalf of the attempt gets `CancelledError`."""
+        for inquiry in self.asking:
+            inquiry.close()
 
     def __str__(self) -> str:
         return f"{self.grant.kind} {self.grant.task_id}, attempt {self.grant.attempt}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 
 from backhaul.worker import bodies, outcomes
@@ -13,6 +12,7 @@ from backhaul.worker.reporter import Reporter
 from backhaul.worker.slots import Slots
 from backhaul.worker.timers import Timers
 from backhaul.worker.token import Token
+from backhaul.worker.waits import Waits
 from backhaul_contracts.beats import Held
 from backhaul_contracts.claims import Grant
 from backhaul_contracts.reports import Ruling
@@ -24,7 +24,7 @@ class Attempts:
     """Starts attempts, stops them when asked, and knows when their slots are free.
 
     An attempt is *running* until its handler has really ended, and *held* until its outcome is recorded: either may
-    come first. `on_free` is called whenever a slot has become free.
+    come first. Its slot is given back by `waits`.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class Attempts:
         execution: Execution,
         reporter: Reporter,
         slots: Slots,
+        waits: Waits,
         timers: Timers,
         runs: asyncio.TaskGroup,
-        on_free: Callable[[], None],
     ) -> None:
         self._execution = execution
         self._reporter = reporter
         self._slots = slots
         self._timers = timers
         self._runs = runs
-        self._on_free = on_free
+        self._waits = waits
         self._held: dict[tuple[str, int], Attempt] = {}
         self._early = EarlyStops()
         self.running: dict[Attempt, None] = {}
@@ -109,6 +109,12 @@ class Attempts:
         for attempt in list(self.running):
             self._ask(attempt, cause)
 
+    def drain(self) -> None:
+        """Start nothing any more; what waits for calls is handed back now, since it could wait for hours."""
+        self.draining = self._waits.draining = True
+        for attempt in self._waits.attempts:
+            self._ask(attempt, StopCause.LEAVING)
+
     def hand_back_all(self) -> None:
         """The process is about to end, and with it what has not stopped by itself."""
         for attempt in self.running:
@@ -117,6 +123,7 @@ class Attempts:
 
     def abandon(self) -> None:
         """Wait for no handler any more."""
+        self._waits.abandon()
         for attempt in list(self.running):
             if attempt.token is not None:
                 attempt.token.delivery.requeue()
@@ -148,12 +155,11 @@ class Attempts:
         del self.running[attempt]
         if attempt.timer is not None:
             self._timers.cancel(attempt.timer)
-        self._slots.vacate(attempt.grant.kind)
-        if attempt.token is not None:
-            attempt.token.stream.settle(attempt.token)
+        attempt.ended = True
+        attempt.close_inquiries()
         if not self.running:
             self._idle.set()
-        self._on_free()
+        self._waits.end(attempt)
 
     def _ask(self, attempt: Attempt, cause: StopCause, grace: timedelta | None = None) -> None:
         first = attempt.stop(cause)

@@ -8,6 +8,7 @@ from backhaul_contracts.failures import Failure
 
 STOPPED = b'"report":"stopped"'
 HANDED_BACK = b'"report":"handed_back"'
+RESUMED = b'"report":"resumed"'
 
 
 def succeeded(result: bytes) -> bytes:
@@ -34,3 +35,11 @@ def checkpoint(value: bytes) -> bytes:
 
 def log(level: str, message: bytes, fields: bytes) -> bytes:
     return b'"report":"log","level":"%b","message":%b,"fields":%b' % (level.encode(), message, fields)
+
+
+def waiting(task_id: str, kind: str) -> bytes:
+    return b'"report":"waiting","calls":[{"task_id":%b,"kind":%b}]' % (codec.dumps(task_id), codec.dumps(kind))
+
+
+def abandoned(task_id: str) -> bytes:
+    return b'"report":"abandoned","calls":[%b]' % codec.dumps(task_id)

@@ -33,10 +33,10 @@ def check_version(what: str, version: object) -> None:
         raise ConfigurationError(f"{what} has version={version!r}: give a text such as '1.0.0'")
 
 
-def check_slots(what: str, slots: object) -> None:
-    """Raises `ConfigurationError` if `slots` is not a whole number from 1."""
+def check_slots(what: str, slots: object, name: str = "slots") -> None:
+    """Raises `ConfigurationError` if `slots`, the option `name`, is not a whole number from 1."""
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
-        raise ConfigurationError(f"{what} has slots={slots!r}: give a whole number from 1")
+        raise ConfigurationError(f"{what} has {name}={slots!r}: give a whole number from 1")
 
 
 def check_options(kind: str, *, queue: object, slots: object, version: object, retry: object) -> None:

@@ -2,17 +2,21 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Generator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from backhaul.core.fingerprint import fingerprint
 from backhaul.worker import bodies
-from backhaul.worker.payloads import write_json
-from backhaul_contracts.wire import Json
+from backhaul.worker.payloads import Shape, plain_json, read_result, shape_of, write_json
+from backhaul.worker.retry_policy import Length
+from backhaul_contracts.wire import Json, parse_duration
 
 if TYPE_CHECKING:
     from backhaul.worker.attempt import Attempt
+    from backhaul.worker.calls import Calls
     from backhaul.worker.reports import Reports
     from backhaul.worker.submissions import Submissions
 
@@ -30,12 +34,16 @@ class Context:
     `await`. They wait while too much of this attempt is not recorded yet.
     """
 
-    def __init__(self, attempt: "Attempt", submissions: "Submissions", *, limit: int, now: datetime) -> None:
+    def __init__(
+        self, attempt: "Attempt", submissions: "Submissions", calls: "Calls", *, limit: int, now: datetime
+    ) -> None:
         self._attempt = attempt
         self._submissions = submissions
+        self._calls = calls
         self._limit = limit
         self._started_at = now
         self._submitted = count(1)
+        self._called: Counter[str] = Counter()
 
     @property
     def task_id(self) -> str:
@@ -66,8 +74,8 @@ class Context:
 
     @property
     def deadline(self) -> datetime:
-        """When this attempt times out, in UTC."""
-        return self._started_at + self._attempt.grant.timeout
+        """When this attempt times out, in UTC. It moves on by the time that calls take."""
+        return self._started_at + self._attempt.grant.timeout + timedelta(seconds=self._attempt.waited)
 
     @property
     def checkpoint(self) -> Json:
@@ -121,7 +129,42 @@ class Context:
         Raises `Rejected` if the platform refuses it.
         """
         name = f"submit-{next(self._submitted)}" if key is None else f"key-{key}"
-        return self._submissions.submit(self._attempt.grant.task_id, name, kind, input, options)
+        return self._submissions.submit(self._attempt, name, kind, input, options)
+
+    def call(
+        self,
+        kind: str,
+        input: Json = None,
+        *,
+        key: str | None = None,
+        timeout: Length | None = None,
+        result: Any = None,
+    ) -> Said:
+        """Have another task done, with this one as its parent; the answer is its result, as JSON, or read as the type
+        `result`. While it is not done, this task is `waiting`: it takes no slot, and its time-out stands still.
+
+        When this task is run again, the call joins the same child: one that runs or has succeeded is not started twice,
+        one that ended without success is run anew. Calls are told apart by kind, input and, of the same ones, their
+        order, or by `key`.
+
+        Raises `CallFailed` if the child fails, is cancelled or expires, `Rejected` if the platform refuses it, and
+        `TimeoutError` after `timeout`: then the child is cancelled.
+        """
+        shape = None if result is None else shape_of(result)
+        length = None if timeout is None else parse_duration(timeout)
+        plain = plain_json(input)
+        return self._call(self._call_name(kind, plain, key), kind, plain, length, shape)
+
+    async def _call(self, name: str, kind: str, input: Json, patience: timedelta | None, shape: Shape | None) -> Any:
+        value = await self._calls.call(self._attempt, name, kind, input, patience)
+        return value if shape is None else read_result(shape, kind, value)
+
+    def _call_name(self, kind: str, input: Json, key: str | None) -> str:
+        if key is not None:
+            return f"key-{key}"
+        same = fingerprint(kind, input)
+        self._called[same] += 1
+        return f"call-{same}-{self._called[same]}"
 
     def _say(self, body: bytes) -> Awaitable[None]:
         reports = self._attempt.reports

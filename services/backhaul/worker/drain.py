@@ -39,7 +39,7 @@ async def _take_nothing_new(shift: Shift) -> None:
     shift.claims.close()
     for stream in shift.streams:
         await stream.close()
-    shift.attempts.draining = True
+    shift.attempts.drain()
     await shift.timers.within(_FOR_ANSWERS, shift.claims.answered())
 
 

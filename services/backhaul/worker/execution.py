@@ -8,6 +8,7 @@ from typing import Any
 from backhaul.core.clock import Clock
 from backhaul.worker import outcomes
 from backhaul.worker.attempt import Attempt
+from backhaul.worker.calls import Calls
 from backhaul.worker.context import Context
 from backhaul.worker.handler import Handler
 from backhaul.worker.origin import Origin
@@ -45,6 +46,7 @@ class Execution:
         threads: Threads,
         processes: Processes,
         submissions: Submissions,
+        calls: Calls,
         *,
         clock: Clock,
         max_result: int,
@@ -53,6 +55,7 @@ class Execution:
         self._threads = threads
         self._processes = processes
         self._submissions = submissions
+        self._calls = calls
         self._clock = clock
         self._max_result = max_result
 
@@ -78,7 +81,7 @@ class Execution:
     async def _run_in_process(self, origin: Origin, attempt: Attempt) -> bytes | None:
         """A child process reads, calls and writes; here is only decided what it means."""
         now = self._clock.now()
-        context = Context(attempt, self._submissions, limit=self._max_result, now=now)
+        context = Context(attempt, self._submissions, self._calls, limit=self._max_result, now=now)
         try:
             async with self._processes.lent() as process:
                 if attempt.cause is not None:
@@ -121,9 +124,9 @@ class Execution:
     def _context(self, attempt: Attempt) -> Context:
         now = self._clock.now()
         if not attempt.in_thread:
-            return Context(attempt, self._submissions, limit=self._max_result, now=now)
+            return Context(attempt, self._submissions, self._calls, limit=self._max_result, now=now)
         loop = asyncio.get_running_loop()
-        return ThreadContext(attempt, self._submissions, limit=self._max_result, now=now, loop=loop)
+        return ThreadContext(attempt, self._submissions, self._calls, limit=self._max_result, now=now, loop=loop)
 
     async def _call_in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         """The thread is not touched by a cancellation of this task: it ends when it ends."""

@@ -1,10 +1,11 @@
 """Payloads of a kind: from JSON to the types of its handler and back, and their JSON Schemas."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 from backhaul.worker.typed_dicts import modern
 from backhaul_contracts import codec
@@ -29,19 +30,19 @@ class Shape:
         self.input_schema = self._adapter.json_schema(mode="validation")
         self.result_schema = self._adapter.json_schema(mode="serialization")
 
-    def read(self, value: Json) -> Any:
-        """The value of the type that stands for `value`. Raises `InputMisfit`."""
+    def read(self, value: Json, root: str = "/input") -> Any:
+        """The value of the type that stands for `value`. Raises `InputMisfit`, with pointers from `root`."""
         try:
             return self._adapter.validate_python(value)
         except ValidationError:
-            return self._read_as_json(value)
+            return self._read_as_json(value, root)
 
-    def _read_as_json(self, value: Json) -> Any:
+    def _read_as_json(self, value: Json, root: str) -> Any:
         """Strict types take dates, enums and so on as text only when they know that it is JSON."""
         try:
             return self._adapter.validate_json(to_json(value))
         except ValidationError as error:
-            raise InputMisfit(_faults("/input", error)) from error
+            raise InputMisfit(_faults(root, error)) from error
 
     def write(self, value: Any) -> bytes:
         """`value` as JSON; not-a-number and infinities become null, as in JavaScript. Raises `Unwritable`."""
@@ -65,6 +66,32 @@ class Shape:
             ) from error
         except ValueError as error:
             raise Unwritable(f"its result cannot be written as JSON ({_first_line(error)})") from error
+
+
+def shape_of(annotation: Any) -> Shape:
+    """The shape of a type, made once."""
+    try:
+        return _shape_of(annotation)
+    except TypeError:  # it cannot be hashed
+        return Shape(annotation)
+
+
+@lru_cache(maxsize=256)
+def _shape_of(annotation: Any) -> Shape:
+    return Shape(annotation)
+
+
+def read_result(shape: Shape, kind: str, value: Json) -> Any:
+    """The result of another task. Raises `ValueError` if it is not of the type that was asked for."""
+    try:
+        return shape.read(value, "/result")
+    except InputMisfit as misfit:
+        raise ValueError(f"the result of {kind} is not of the type that ctx.call wants: {misfit}") from misfit
+
+
+def plain_json(value: Any) -> Json:
+    """`value` as JSON; models, dataclasses and so on become objects. Raises `ValueError` for what is none."""
+    return to_jsonable_python(value, inf_nan_mode="null")
 
 
 def write_json(what: str, value: Any, limit: int) -> bytes:

@@ -22,8 +22,9 @@ _METHODS: dict[str, Callable[..., Awaitable[Any]]] = {
     "log": Context.log,
     "save": Context.save,
     "submit": Context.submit,
+    "call": Context.call,
 }
-_LONG = frozenset({"submit"})
+_LONG = frozenset({"submit", "call"})
 """What may wait for long: a stop of the attempt ends it with `CancelledError`."""
 
 

@@ -30,16 +30,20 @@ Opener = TypeVar("Opener", bound=Callable[[], AsyncIterator[Any]])
 class Service:
     """`slots`: how many tasks one worker runs at a time; async handlers may have hundreds.
 
+    `max_blocked`: how many `def` handlers may wait for calls beside these, each in a thread or process that is blocked.
+
     Definitions that cannot work raise `ConfigurationError`, one sentence that says what to change.
     """
 
-    def __init__(self, name: str, version: str = "0.0.0", slots: int = 10) -> None:
+    def __init__(self, name: str, version: str = "0.0.0", slots: int = 10, *, max_blocked: int = 32) -> None:
         check_name("service", name)
         check_slots(f"service {name}", slots)
+        check_slots(f"service {name}", max_blocked, "max_blocked")
         check_version(f"service {name}", version)
         self.name = name
         self.version = version
         self.slots = slots
+        self.max_blocked = max_blocked
         self.handlers: dict[str, Handler] = {}
         self.resources: list[Resource] = []
         self.place: str | None = None
@@ -137,7 +141,7 @@ class Service:
     def with_slots(self, slots: int) -> "Service":
         """The same service with another number of slots."""
         check_slots(f"service {self.name}", slots)
-        twin = Service(self.name, self.version, slots)
+        twin = Service(self.name, self.version, slots, max_blocked=self.max_blocked)
         twin.handlers, twin.resources, twin.place = self.handlers, self.resources, self.place
         return twin
 

@@ -11,6 +11,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.worker.attempt import Attempt, StopCause
 from backhaul.worker.attempts import Attempts
 from backhaul.worker.beats import Beats
+from backhaul.worker.calls import Calls
 from backhaul.worker.claims import Claims
 from backhaul.worker.credit import Credit
 from backhaul.worker.exclusive import ExclusiveWatch
@@ -26,6 +27,7 @@ from backhaul.worker.submissions import Submissions
 from backhaul.worker.threads import Threads
 from backhaul.worker.timers import Timers
 from backhaul.worker.token import Token, TokenStream
+from backhaul.worker.waits import Waits
 from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
 from backhaul_contracts.claims import ClaimAnswer, Grant
 from backhaul_contracts.reports import Ruling
@@ -67,10 +69,19 @@ class Shift:
         self.reporter = Reporter(broker, timers, worker_id, on_over=self._over)
         self.submissions = Submissions(broker, timers, reply_queue(worker_id))
         self.mailbox = Mailbox(broker, worker_id, self._answered, self._stop, self.submissions.answered)
-        self.threads = Threads(service.name, service.slots)
+        self.threads = Threads(service.name, service.slots + service.max_blocked)
         self.processes = Processes(terms.max_result, timers)
+        self.waits = Waits(
+            self.slots,
+            timers,
+            service.max_blocked,
+            on_free=self._slot_freed,
+            on_taken=self._slot_taken,
+            let_go=self._let_go,
+        )
+        self.calls = Calls(self.submissions, self.waits, timers)
         execution = self._execution(resources)
-        self.attempts = Attempts(execution, self.reporter, self.slots, timers, runs, on_free=self._slot_freed)
+        self.attempts = Attempts(execution, self.reporter, self.slots, self.waits, timers, runs)
         self.credit = Credit(broker, self.slots)
         self.beats = Beats(broker, timers, terms.heartbeat, self._describe)
         self.claims = Claims(
@@ -111,6 +122,7 @@ class Shift:
             self.threads,
             self.processes,
             self.submissions,
+            self.calls,
             clock=self._terms.clock,
             max_result=self._terms.max_result,
         )
@@ -123,7 +135,7 @@ class Shift:
                 [kind for kind in self.slots.kinds.values() if kind.handler.queue == queue],
                 self.slots,
                 on_token=self.claims.wake,
-                on_unbalanced=self.credit.check,
+                on_unbalanced=self._unbalanced,
             )
             for queue in queues
         ]
@@ -140,6 +152,7 @@ class Shift:
             state="draining" if self.leave.is_set() else "ready",
             held=self.attempts.held(),
             claims=self.claims.pending,
+            calls=self.calls.pending,
             announcement=self.service.announcement() if announce else None,
         )
 
@@ -149,8 +162,19 @@ class Shift:
             self.exclusive.renew()
 
     def _slot_freed(self) -> None:
+        if self.waits.go_on():
+            self._slot_taken()
         self.credit.check()
         self.claims.slot_freed()
+
+    def _slot_taken(self) -> None:
+        for stream in self.streams:
+            stream.tighten()
+
+    def _unbalanced(self) -> None:
+        """Slots may be free that were reserved for tokens which are void now."""
+        self.waits.go_on()
+        self.credit.check()
 
     def _answered(self, answer: Answer) -> None:
         if isinstance(answer, ClaimAnswer):
@@ -162,6 +186,7 @@ class Shift:
 
     def _beat_answered(self, answer: BeatAnswer) -> None:
         self.beats.answered(answer)
+        self.calls.done(answer.calls_done)
         for stop in answer.stop:
             self._stop(stop)
         if self.service.has_exclusive:

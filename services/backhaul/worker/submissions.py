@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
 
 from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable, Rejected
 from backhaul.core.ports.broker import Broker, Delivery, Message
+from backhaul.worker.attempt import Attempt
+from backhaul.worker.inquiry import Inquiry
+from backhaul.worker.payloads import plain_json
 from backhaul.worker.timers import Timers
 from backhaul_contracts.envelope import CLOUDEVENT, CloudEvent
 from backhaul_contracts.ids import new_id
@@ -24,64 +27,106 @@ _log = logging.getLogger("backhaul.worker")
 
 _PATIENCE = timedelta(seconds=5)
 _OPTIONS = frozenset(SubmitTask.model_fields) - {"kind", "input", "key", "parent_id"}
+_OVER = "the attempt is over"
 _REJECTED = RejectedReply.model_fields["type"].default
 
 
 class Submissions:
-    """Publishes each submission until it is answered; its id makes a repeat the same submission."""
+    """Publishes each submission until it is answered; its id makes a repeat the same submission.
+
+    The ledger gives no answer to an attempt that is over: whoever waits for one then gets `CancelledError`.
+    """
 
     def __init__(self, broker: Broker, timers: Timers, reply_to: str) -> None:
         self._broker = broker
         self._timers = timers
         self._reply_to = reply_to
-        self._waiting: dict[str, asyncio.Future[str]] = {}
+        self._open: dict[str, Inquiry] = {}
 
-    async def submit(self, parent_id: str, name: str, kind: str, input: Json, options: Mapping[str, Any]) -> str:
-        """The id of the task that is `name` among those of its parent.
+    async def submit(self, attempt: Attempt, name: str, kind: str, input: Json, options: Mapping[str, Any]) -> str:
+        """The id of the task that is `name` among the children of the attempt's task.
 
         Raises `Rejected` if the platform refuses it, `ValueError` and `TypeError` for what cannot be submitted.
         """
-        message = self._message(parent_id, name, _body(parent_id, kind, input, options))
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting[str(message.correlation_id)] = future
+        with self.inquiry(attempt, name, kind, input, options) as inquiry:
+            task = await self.accepted(inquiry)
+        return str(task["id"])
+
+    @contextmanager
+    def inquiry(
+        self,
+        attempt: Attempt,
+        name: str,
+        kind: str,
+        input: Json,
+        options: Mapping[str, Any],
+        *,
+        awaited: bool = False,
+    ) -> Iterator[Inquiry]:
+        """A submission, and what is heard of it while this is open. `awaited`: it is a call."""
+        if attempt.ended:
+            raise asyncio.CancelledError(_OVER)
+        body = _body(attempt.grant.task_id, kind, input, options)
+        inquiry = Inquiry(self._message(attempt, name, body, awaited=awaited), kind)
+        self._open[inquiry.id] = inquiry
+        attempt.asking[inquiry] = None
         try:
-            while not future.done():
-                await self._publish(message)
-                await self._wait(future)
-            return future.result()
+            yield inquiry
         finally:
-            del self._waiting[str(message.correlation_id)]
+            del self._open[inquiry.id]
+            del attempt.asking[inquiry]
+
+    async def accepted(self, inquiry: Inquiry) -> Mapping[str, Any]:
+        """The task, as it was when it was accepted, or found again. Raises `Rejected`."""
+        while inquiry.task is None:
+            inquiry.news.clear()
+            await self._publish(inquiry)
+            timer = self._timers.after(_PATIENCE, inquiry.news.set)
+            try:
+                await inquiry.wait()
+            finally:
+                self._timers.cancel(timer)
+        return inquiry.task
+
+    async def ended(self, inquiry: Inquiry) -> Mapping[str, Any]:
+        """The task, once it is done. It is submitted again whenever the inquiry is to be repeated."""
+        while not inquiry.done:
+            inquiry.news.clear()
+            if inquiry.repeat:
+                inquiry.repeat = False
+                await self._publish(inquiry)
+            await inquiry.wait()
+        return inquiry.task or {}
 
     def answered(self, delivery: Delivery) -> None:
         """A reply to a submission. Raises `ValueError` for what is none."""
         event = CloudEvent.model_validate_json(delivery.body)
-        future = self._waiting.get(delivery.correlation_id or "")
-        if future is None or future.done():  # answered before, or the end of a task that was accepted
+        inquiry = self._open.get(delivery.correlation_id or "")
+        if inquiry is None:  # answered before, or the end of a task that nobody waits for
             return
         if event.type == _REJECTED:
-            future.set_exception(_refusal(Problem.model_validate(event.data)))
+            inquiry.fail(_refusal(Problem.model_validate(event.data)))
         else:
-            future.set_result(str(event.data["id"]))
+            inquiry.hear(event.data)
 
-    async def _publish(self, message: Message) -> None:
+    async def _publish(self, inquiry: Inquiry) -> None:
         try:
-            await self._broker.publish([message])
+            await self._broker.publish([inquiry.message])
         except BrokerUnavailable as error:
-            _log.info("a submission to %s was not published and will be repeated: %s", message.routing_key, error)
+            _log.info("a submission of %s was not published and will be repeated: %s", inquiry.kind, error)
 
-    async def _wait(self, future: "asyncio.Future[str]") -> None:
-        """Until it is answered, or it is time to repeat it."""
-        patience = asyncio.Event()
-        timer = self._timers.after(_PATIENCE, patience.set)
-        future.add_done_callback(lambda _: patience.set())
-        try:
-            await patience.wait()
-        finally:
-            self._timers.cancel(timer)
-
-    def _message(self, parent_id: str, name: str, body: SubmitTask) -> Message:
-        source = f"/backhaul/tasks/{parent_id}"
-        event = Submitted(specversion="1.0", type="dev.backhaul.task.submit", id=name, source=source, data=body)
+    def _message(self, attempt: Attempt, name: str, body: SubmitTask, *, awaited: bool) -> Message:
+        grant = attempt.grant
+        event = Submitted(
+            specversion="1.0",
+            type="dev.backhaul.task.submit",
+            id=name,
+            source=f"/backhaul/tasks/{grant.task_id}",
+            parentattempt=grant.attempt,
+            parenttoken=grant.token,
+            awaited=awaited,
+            data=body,
+        )
         return Message(
             exchange=topology.SUBMIT,
             routing_key=body.kind,
@@ -96,9 +141,8 @@ def _body(parent_id: str, kind: str, input: Json, options: Mapping[str, Any]) ->
     unknown = sorted(set(options) - _OPTIONS)
     if unknown:
         raise TypeError(f"ctx.submit has no option {unknown[0]!r}: use key, {', '.join(sorted(_OPTIONS))}")
-    plain = to_jsonable_python(input, inf_nan_mode="null")
     try:
-        return SubmitTask(kind=kind, input=plain, parent_id=parent_id, **options)
+        return SubmitTask(kind=kind, input=plain_json(input), parent_id=parent_id, **options)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "options"

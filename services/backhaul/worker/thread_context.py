@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from backhaul.worker.attempt import StopCause
 from backhaul.worker.context import Context, Said
+from backhaul.worker.retry_policy import Length
 from backhaul_contracts.wire import Json
 
 if TYPE_CHECKING:
     from backhaul.worker.attempt import Attempt
+    from backhaul.worker.calls import Calls
     from backhaul.worker.submissions import Submissions
 
 
@@ -26,12 +28,13 @@ class ThreadContext(Context):
         self,
         attempt: "Attempt",
         submissions: "Submissions",
+        calls: "Calls",
         *,
         limit: int,
         now: datetime,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(attempt, submissions, limit=limit, now=now)
+        super().__init__(attempt, submissions, calls, limit=limit, now=now)
         self._loop = loop
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> Said:
@@ -47,15 +50,18 @@ class ThreadContext(Context):
         return self._hop(lambda: Context.save(self, checkpoint))
 
     def submit(self, kind: str, input: Json = None, *, key: str | None = None, **options: Any) -> Said:
-        return self._hop(lambda: self._interruptibly(Context.submit(self, kind, input, key=key, **options)))
+        return self._hop(lambda: Context.submit(self, kind, input, key=key, **options))
 
-    async def _interruptibly(self, waiting: Awaitable[Any]) -> Any:
-        """A stop of the attempt ends this wait, which may be long, with `CancelledError`."""
-        self._attempt.interruptible = asyncio.current_task()
-        try:
-            return await waiting
-        finally:
-            self._attempt.interruptible = None
+    def call(
+        self,
+        kind: str,
+        input: Json = None,
+        *,
+        key: str | None = None,
+        timeout: Length | None = None,
+        result: Any = None,
+    ) -> Said:
+        return self._hop(lambda: Context.call(self, kind, input, key=key, timeout=timeout, result=result))
 
     def _hop(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if self._attempt.cause is StopCause.REPLACED:

@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -18,24 +19,33 @@ RESOLUTION = 1e-6
 class Timer:
     """A call that is due at `at`, in seconds on the timeline of its `Timers`."""
 
-    __slots__ = ("_call", "at")
+    __slots__ = ("at", "call")
 
     def __init__(self, at: float, call: Callable[[], object]) -> None:
         self.at = at
-        self._call: Callable[[], object] | None = call
+        self.call: Callable[[], object] | None = call
+        """None when it has been made, or is not to be."""
 
     @property
     def cancelled(self) -> bool:
-        return self._call is None
+        return self.call is None
 
     def cancel(self) -> None:
         """Never call it. Harmless when it has been called."""
-        self._call = None
+        self.call = None
 
     def fire(self) -> None:
-        call, self._call = self._call, None
+        call, self.call = self.call, None
         if call is not None:
             call()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A timer that stands still: what it would call, and after how many seconds more."""
+
+    left: float
+    call: Callable[[], object]
 
 
 class Timers:
@@ -71,6 +81,18 @@ class Timers:
             self._heap = [entry for entry in self._heap if not entry[2].cancelled]
             heapq.heapify(self._heap)
             self._cancelled = 0
+
+    def stop(self, timer: Timer) -> Stopped | None:
+        """Let its time stand still; None if it has been called already."""
+        call = timer.call
+        if call is None:
+            return None
+        self.cancel(timer)
+        return Stopped(max(0.0, timer.at - self.now()), call)
+
+    def go_on(self, stopped: Stopped) -> Timer:
+        """Let its time go on."""
+        return self.at(self.now() + stopped.left, stopped.call)
 
     async def within(self, length: timedelta, wait: Coroutine[Any, Any, object]) -> bool:
         """Whether `wait` has ended within `length`; if not, it is cancelled."""

@@ -94,6 +94,12 @@ class TokenStream:
             room = min(room, startable - len(self.waiting) - self.claimed)
         return max(0, room)
 
+    def tighten(self) -> None:
+        """A slot was taken without a token: let fewer come, if more may than there are slots for."""
+        if self._subscription is not None and self._open > self.room():
+            self._interrupted = True
+            self._on_unbalanced()
+
     async def consume(self, broker: Broker) -> None:
         """Begin, if that is not done. The queue must exist. Raises `BrokerUnavailable`."""
         if self._subscription is not None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backhaul import Context, Fail, Retry, RetryPolicy, Service
+from backhaul import CallFailed, Context, Fail, Retry, RetryPolicy, Service
 
 service = Service("test", version="1.0.0", slots=4)
 
@@ -215,3 +215,12 @@ def fork(nothing: None, ctx: Context) -> list[int]:
 def double(number: int) -> int:
     logging.getLogger("heavy").warning("in a fork")
     return 2 * number
+
+
+@service.handler("test.call", run_in="process")
+def call(document: Document, ctx: Context) -> Any:
+    try:
+        said = ctx.call("test.shout", document, result=str)
+    except CallFailed as failed:
+        return [failed.task_id, failed.status, failed.error and failed.error.code]
+    return [said, ctx.deadline.isoformat()]

@@ -1,16 +1,17 @@
 """The context of a handler in a child process: the same names as in a thread, each a question to the worker."""
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 from backhaul.worker.context import Context, Said, check_number
-from backhaul.worker.payloads import write_json
-from backhaul_contracts.wire import Json
+from backhaul.worker.payloads import read_result, shape_of, write_json
+from backhaul.worker.retry_policy import Length
+from backhaul_contracts.wire import Json, parse_duration
 
 if TYPE_CHECKING:
     from backhaul.worker.attempt import Attempt
     from backhaul.worker.child.link import Link, Order
-    from backhaul.worker.submissions import Submissions
 
 
 class ProcessContext(Context):
@@ -22,8 +23,8 @@ class ProcessContext(Context):
 
     def __init__(self, order: "Order", link: "Link") -> None:
         attempt = cast("Attempt", order.attempt)
-        elsewhere = cast("Submissions", None)
-        super().__init__(attempt, elsewhere, limit=order.limit, now=order.now)
+        elsewhere: Any = None
+        super().__init__(attempt, elsewhere, elsewhere, limit=order.limit, now=order.now)
         self._link = link
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> Said:
@@ -45,6 +46,25 @@ class ProcessContext(Context):
     def submit(self, kind: str, input: Json = None, *, key: str | None = None, **options: Any) -> Said:
         said = b"[%b,%b]" % (self._json("the kind", kind), self._json("the input", input))
         return self._ask("submit", said, self._json("an option of ctx.submit", {"key": key, **options}))
+
+    def call(
+        self,
+        kind: str,
+        input: Json = None,
+        *,
+        key: str | None = None,
+        timeout: Length | None = None,
+        result: Any = None,
+    ) -> Said:
+        shape = None if result is None else shape_of(result)
+        length = None if timeout is None else parse_duration(timeout).total_seconds()
+        said = b"[%b,%b]" % (self._json("the kind", kind), self._json("the input", input))
+        began = time.monotonic()
+        try:
+            value = self._ask("call", said, self._json("an option of ctx.call", {"key": key, "timeout": length}))
+        finally:
+            self._attempt.waited += time.monotonic() - began
+        return value if shape is None else read_result(shape, kind, value)
 
     def _json(self, what: str, value: Any) -> bytes:
         return write_json(what, value, self._limit)

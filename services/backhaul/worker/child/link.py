@@ -26,6 +26,7 @@ class RemoteAttempt:
         self.grant = grant
         self.cause: StopCause | None = None
         self.noticed = False
+        self.waited = 0.0
 
 
 @dataclass(frozen=True, slots=True)
