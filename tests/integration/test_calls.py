@@ -315,7 +315,7 @@ async def test_a_worker_that_leaves_hands_a_waiting_attempt_back_at_once_and_the
 async def test_a_call_of_a_child_process_is_the_same() -> None:
     service = heavy.service.with_slots(1)
     async with Harness(service) as platform:
-        task = await platform.submit("test.call", {"text": "it"})
+        task = await platform.submit("test.call", {"text": "test.shout"})
 
         said, _ = await task.result(timeout="40s")
 
@@ -327,7 +327,7 @@ async def test_a_call_of_a_child_process_is_the_same() -> None:
 async def test_what_happened_to_a_child_is_known_in_a_child_process_too() -> None:
     service = heavy.service.with_slots(1)
     async with Harness(service) as platform:
-        task = await platform.submit("test.call", {"text": "it"})
+        task = await platform.submit("test.call", {"text": "test.wait"})
         await shown(task, "waiting")
         (child,) = await children(platform, task)
         await child.cancel()

@@ -220,7 +220,13 @@ def double(number: int) -> int:
 @service.handler("test.call", run_in="process")
 def call(document: Document, ctx: Context) -> Any:
     try:
-        said = ctx.call("test.shout", document, result=str)
+        said = ctx.call(document.text, {"text": "it"}, result=str)
     except CallFailed as failed:
         return [failed.task_id, failed.status, failed.error and failed.error.code]
     return [said, ctx.deadline.isoformat()]
+
+
+@service.handler("test.wait")
+async def wait(document: Document) -> str:
+    await asyncio.Event().wait()
+    return document.text

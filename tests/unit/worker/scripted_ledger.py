@@ -71,6 +71,8 @@ class ScriptedLedger:
         self.drain = False
         self.ears: dict[str, Subscription] = {}
         """What it hears by, for each queue."""
+        self.calls_done: list[str] = []
+        """Said in every answer to a beat, as far as the beat asks for them."""
         self._offers: dict[str, deque[Grant]] = defaultdict(deque)
         self._grants: dict[str, list[Grant]] = {}
         self._inbox: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -163,6 +165,7 @@ class ScriptedLedger:
             number=beat.number,
             known=self.known,
             lease_seconds=self.lease,
+            calls_done=[task_id for task_id in beat.calls if task_id in self.calls_done],
             stop=self.stops,
             drain=self.drain,
         )

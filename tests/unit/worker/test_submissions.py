@@ -4,35 +4,12 @@ import asyncio
 from typing import Any
 
 from backhaul import Context, Service
-from backhaul.core import topology
 from backhaul.core.errors import Rejected
-from backhaul.core.ports.broker import Delivery, Message
 from backhaul_contracts import codec
 from backhaul_contracts.envelope import CLOUDEVENT
+from tests.unit.worker.scripted_intake import Intake
 from tests.unit.worker.scripted_ledger import until
-from tests.unit.worker.stage import Stage, play
-
-
-class Intake:
-    """Answers submissions as it is told to."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self.heard: list[Delivery] = []
-
-    async def listen(self) -> None:
-        await self._stage.ledger.broker.consume(topology.SUBMIT, self.heard.append, credit=100)
-
-    async def answer(self, delivery: Delivery, outcome: str, data: Any) -> None:
-        event = {"specversion": "1.0", "id": "1", "source": "/x", "type": f"dev.backhaul.task.{outcome}", "data": data}
-        message = Message(
-            exchange="",
-            routing_key=str(delivery.reply_to),
-            body=codec.dumps(event),
-            content_type=CLOUDEVENT,
-            correlation_id=delivery.correlation_id,
-        )
-        await self._stage.ledger.broker.publish([message])
+from tests.unit.worker.stage import play
 
 
 def parent() -> Service:
