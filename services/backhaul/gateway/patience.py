@@ -9,18 +9,22 @@ from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUna
 
 T = TypeVar("T")
 
-STORE_PATIENCE = timedelta(milliseconds=1800)
+STORE_PATIENCE = timedelta(milliseconds=1600)
+_FAREWELL = timedelta(milliseconds=200)
 BROKER_PATIENCE = timedelta(milliseconds=1500)
 
 
 async def answered(reply: Awaitable[T]) -> T:
     """What the store answers. Raises `StoreUnavailable` also if it does not answer in time."""
+    limit = STORE_PATIENCE.total_seconds()
     try:
-        async with asyncio.timeout(STORE_PATIENCE.total_seconds()):
+        # The first to run out gives up the answer, the second the good order in which the store would let go of its
+        # connection: of a database that hangs, that takes seconds.
+        async with asyncio.timeout(limit + _FAREWELL.total_seconds()), asyncio.timeout(limit):
             return await reply
     except TimeoutError:
         raise StoreUnavailable(
-            f"the database did not answer within {STORE_PATIENCE.total_seconds()} s: check its load and its connection"
+            f"the database did not answer within {limit} s: check its load and its connection"
         ) from None
 
 

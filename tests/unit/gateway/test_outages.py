@@ -11,6 +11,7 @@ import pytest
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
+from backhaul.gateway.patience import answered
 from backhaul.gateway.reading import Reading
 from backhaul.gateway.topic import frame
 from backhaul.testing.clock import ManualClock
@@ -66,6 +67,20 @@ async def test_a_store_that_does_not_answer_is_no_reason_to_hang(stage: Stage, s
     assert [answer.status_code for answer in answers] == [503, 503, 503]
     assert time.monotonic() - begun < 2
     store.speak()
+
+
+async def test_a_store_that_does_not_let_go_of_its_connection_is_not_waited_for() -> None:
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.Event().wait()
+
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="did not answer"):
+        await answered(hangs())
+
+    assert time.monotonic() - begun < 2
 
 
 async def test_the_gateway_goes_on_when_the_store_is_back(stage: Stage, store: FakeStore) -> None:
