@@ -1,8 +1,10 @@
 """A handler calls another kind and waits for it: on the platform in memory, in a loop, a thread and a process."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -333,3 +335,20 @@ async def test_what_happened_to_a_child_is_known_in_a_child_process_too() -> Non
         await child.cancel()
 
         assert await task.result(timeout="40s") == [child.id, "cancelled", None]
+
+
+async def test_the_example_of_the_guide_runs() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "services.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "ctx.call(" in block]
+    names: dict[str, Any] = {"__name__": "report"}
+    exec(compile(code, "docs/services.md", "exec"), names)
+    digest = Service("digest")
+
+    @digest.handler("digest.summarise")
+    async def summarise(document: dict[str, str]) -> dict[str, list[str]]:
+        return {"sentences": [document["text"].partition(" ")[0]]}
+
+    async with Harness(names["service"], digest) as platform:
+        task = await platform.submit("report.write", ["One. Two.", "Three. Four."])
+
+        assert await task.result(timeout="20s") == "One. Three."

@@ -16,10 +16,11 @@ from backhaul.core.announcements import (
 )
 from backhaul.core.batching import Backlog, Inbox, portions
 from backhaul.core.clock import Clock
-from backhaul.core.errors import BrokerUnavailable, Refused, StoreUnavailable
+from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.core.ports.store import Dispatch, Store
 from backhaul.core.record import Event, Record
+from backhaul.core.telling import tell
 
 _log = logging.getLogger("backhaul.relay")
 
@@ -145,18 +146,7 @@ class Relay:
         for task_ids in portions(ended, lambda _: 1, most=_REPLIES, heaviest=_REPLIES):
             for found in await self._store.snapshots(task_ids):
                 snapshot = replace(found, record=ended[found.record.id])
-                await self._publish_replies(list(reply_messages(snapshot)))
-
-    async def _publish_replies(self, messages: Sequence[Message]) -> None:
-        try:
-            await self._broker.publish(messages)
-        except Refused:
-            for message in messages if len(messages) > 1 else ():
-                await self._publish_replies([message])
-            if len(messages) == 1:
-                _log.warning(
-                    "the reply %s does not fit into its queue %s", messages[0].message_id, messages[0].routing_key
-                )
+                await tell(self._broker, list(reply_messages(snapshot)))
 
     async def _abandon(self, dispatches: Sequence[Dispatch]) -> None:
         """Cancel children. What is left of them is another dispatch, so that others get their turn between."""

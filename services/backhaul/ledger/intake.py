@@ -18,6 +18,7 @@ from backhaul.core.record import Draft, evolve
 from backhaul.core.relay import Relay
 from backhaul.core.rendering import task_json
 from backhaul.core.replies import noted
+from backhaul.core.telling import tell
 from backhaul.ledger.deadletters import dead_letter
 from backhaul.ledger.reading import read_submission
 from backhaul_contracts.envelope import CLOUDEVENT
@@ -79,7 +80,7 @@ class Intake:
         await self._persist(lambda: self._reply(delivery, _ACCEPTED, task_json(snapshot)))
         if snapshot.record.status.done and origin.reply is not None and origin.caller is None:
             told = replace(snapshot, record=evolve(snapshot.record, replies=noted(None, origin.reply)))
-            await self._persist(lambda: self._broker.publish(list(reply_messages(told))))
+            await self._persist(lambda: tell(self._broker, list(reply_messages(told))))
 
     async def _admit(self, body: Json, origin: Origin) -> Admission:
         draft = await self._persist(lambda: self._acceptance.draft(body, origin))
@@ -109,18 +110,15 @@ class Intake:
             f'{{"specversion":"1.0","id":"{new_id("msg")}","source":"/backhaul/ledger","type":"{type}",'
             f'"datacontenttype":"application/json","data":{data}}}'
         )
-        await self._broker.publish(
-            [
-                Message(
-                    exchange="",
-                    routing_key=delivery.reply_to,
-                    body=body.encode(),
-                    content_type=CLOUDEVENT,
-                    correlation_id=delivery.correlation_id,
-                    mandatory=False,
-                )
-            ]
+        message = Message(
+            exchange="",
+            routing_key=delivery.reply_to,
+            body=body.encode(),
+            content_type=CLOUDEVENT,
+            correlation_id=delivery.correlation_id,
+            mandatory=False,
         )
+        await tell(self._broker, [message])
 
     async def _accept(self, drafts: list[Draft]) -> Sequence[Admission]:
         admissions, dispatch = await self._store.accept(drafts)
