@@ -94,14 +94,18 @@ async def test_what_cannot_be_handled_is_listed_with_its_reason_and_succeeds_onc
         ledger = deployment.ledger()
         await publish(channel, "probe.echo", b"\xff{", message_id="garbage")
         await publish(channel, "probe.echo", b'{"value": "early"}', message_id="early", headers={"a": [1, {"b": 2}]})
-        await letters(http, "malformed_json", "unknown_kind")
+        await channel.default_exchange.publish(aio_pika.Message(b"[{}]"), routing_key="backhaul.claims")
+        await letters(http, "malformed_json", "unknown_kind", "unreadable")
         deployment.worker()
         await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
         await publish(channel, "probe.echo", b'{"value": 7}', message_id="wrong")
         await publish_without_id(amqp_url, "probe.echo", b'{"value": "nameless"}')
-        found = await letters(http, "expired", "unrouted", "malformed_json", "unknown_kind", "invalid_input")
+        reasons = ["expired", "unrouted", "malformed_json", "unknown_kind", "invalid_input", "unreadable"]
+        found = await letters(http, *reasons)
 
-        assert {letter["queue"] for letter in found.values()} == {"backhaul.invalid", "backhaul.unrouted"}
+        queues = {reason: letter["queue"].removeprefix("backhaul.") for reason, letter in found.items()}
+        assert queues == {**dict.fromkeys(reasons, "invalid"), "unrouted": "unrouted", "unreadable": "dead"}
+        assert (found["unreadable"]["exchange"], found["unreadable"]["routing_key"]) == ("", "backhaul.claims")
         for reason in ("expired", "malformed_json", "unknown_kind", "invalid_input"):
             assert (found[reason]["exchange"], found[reason]["routing_key"]) == ("backhaul.submit", "probe.echo")
             assert found[reason]["received_at"]
@@ -117,7 +121,8 @@ async def test_what_cannot_be_handled_is_listed_with_its_reason_and_succeeds_onc
         assert await result(http, "early") == {"value": "early"}
         assert await result(http, "late") == {"value": "late"}
         left = (await http.get("/v1/dead-letters")).json()["data"]
-        assert sorted(letter["reason"] for letter in left) == ["invalid_input", "invalid_input", "malformed_json"]
+        wrong = ["invalid_input", "invalid_input", "malformed_json", "unreadable"]
+        assert sorted(letter["reason"] for letter in left) == wrong
         assert {
             letter["body_size"]: letter["message_id"] for letter in left if letter["reason"] == "invalid_input"
         } == {

@@ -13,6 +13,7 @@ from typing import Any
 
 from backhaul.core import topology
 from backhaul.core.ports.broker import Delivery, HeaderValue, Message
+from backhaul_contracts import codec
 from backhaul_contracts.envelope import CLOUDEVENT, CLOUDEVENT_BATCH
 from backhaul_contracts.ids import TaskId, is_task_id
 from backhaul_contracts.wire import format_time
@@ -135,9 +136,13 @@ def shown_headers(delivery: Delivery) -> dict[str, Any]:
     return {name: value for name, value in delivery.headers.items() if not _counts(name)}
 
 
-def subject(content_type: str | None, body: Any) -> TaskId | None:
-    """The task that a message of ours speaks of, if it is one task. `body` is the value of its JSON."""
-    if (content_type or "").partition(";")[0].strip().lower() not in (CLOUDEVENT, CLOUDEVENT_BATCH):
+def subject(delivery: Delivery) -> TaskId | None:
+    """The task that a message of ours speaks of, if it is one task."""
+    if (delivery.content_type or "").partition(";")[0].strip().lower() not in (CLOUDEVENT, CLOUDEVENT_BATCH):
+        return None
+    try:
+        body = codec.loads(delivery.body)
+    except ValueError:
         return None
     events = body if isinstance(body, list) else [body]
     found = {task for event in events if isinstance(event, dict) for task in _tasks(event)}

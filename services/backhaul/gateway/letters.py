@@ -105,7 +105,7 @@ def letter(letter_id: str, queue: str, delivery: Delivery, *, shown: int | None 
         message_id=delivery.message_id,
         body=delivery.body[:shown],
         size=len(delivery.body),
-        task_id=_task(delivery),
+        task_id=deadletters.subject(delivery),
     )
 
 
@@ -149,13 +149,6 @@ class Newest:
         while len(self._heap) > self._limit or (self._weight > HEAVIEST_PAGE and len(self._heap) > 1):
             self._weight -= len(heapq.heappop(self._heap)[1].body)
             self.more = True
-
-
-def _task(delivery: Delivery) -> TaskId | None:
-    try:
-        return deadletters.subject(delivery.content_type, codec.loads(delivery.body))
-    except ValueError:
-        return None
 
 
 def _readable(body: bytes, *, cut: bool) -> tuple[Json, Encoding]:

@@ -2,20 +2,27 @@
 
 import asyncio
 import json
+import random
 from base64 import b64decode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from backhaul.broker.memory import MemoryBroker
+from backhaul.broker.memory import Faults, MemoryBroker
+from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core import topology
 from backhaul.core.announcements import token_message
-from backhaul.core.deadletters import set_aside
-from backhaul.core.ports.broker import Delivery, Message
+from backhaul.core.deadletters import set_aside, shown_headers
+from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Token
+from backhaul.core.transitions import Rules
+from backhaul.store import open_store
+from backhaul.testing import ManualClock
 from backhaul_contracts.ids import new_task_id
-from tests.conformance.http.stage import KIND, Stage
+from tests.conformance.http.stage import KIND, Stage, staged
 
 URL = "/v1/dead-letters"
 
@@ -31,10 +38,44 @@ def submission(body: bytes = b'{"text": "One."}', **properties: Any) -> Message:
     return Message(body=body, **values)
 
 
+@pytest.fixture(params=["memory", "rabbit"])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    """The same on both brokers."""
+    stage: Stage = request.getfixturevalue(f"{request.param}_stage")
+    return stage
+
+
+@pytest.fixture
+async def memory_stage() -> AsyncIterator[Stage]:
+    async with prepared(MemoryBroker()) as stage:
+        yield stage
+
+
+@pytest.fixture
+async def rabbit_stage(amqp_url: str) -> AsyncIterator[Stage]:
+    async with prepared(RabbitBroker(amqp_url, name="stage")) as stage:
+        yield stage
+
+
+@asynccontextmanager
+async def prepared(broker: Broker) -> AsyncIterator[Stage]:
+    clock = ManualClock()
+    store = open_store("sqlite:///:memory:", clock=clock, rules=Rules(retention=timedelta(days=1), draw=random.random))
+    await store.start()
+    await broker.start()
+    await broker.declare(topology.platform(1))
+    async with staged(store, broker, clock) as stage:
+        yield stage
+    await broker.stop()
+    await store.stop()
+
+
 async def received(stage: Stage, queue: str) -> Delivery:
-    """The first message in a queue."""
-    [delivery] = await stage.broker.get(queue, 1)
-    return delivery
+    """The first message in a queue, as soon as it is there."""
+    async with asyncio.timeout(5):
+        while not (found := await stage.broker.get(queue, 1)):
+            await asyncio.sleep(0.01)
+    return found[0]
 
 
 async def letter(
@@ -237,7 +278,7 @@ async def test_a_replay_sends_the_message_as_it_was_first(stage: Stage) -> None:
     assert answer.status_code == 202
     again = await received(stage, topology.SUBMIT)
     assert (again.exchange, again.routing_key, again.body) == (sent.exchange, sent.routing_key, sent.body)
-    assert dict(again.headers) == dict(sent.headers)
+    assert shown_headers(again) == dict(sent.headers)
     properties = ("content_type", "message_id", "correlation_id", "reply_to", "priority", "expiration", "type")
     assert [getattr(again, name) for name in properties] == [getattr(sent, name) for name in properties]
     assert await listed(stage) == []
@@ -252,7 +293,7 @@ async def test_what_expired_is_replayed_without_its_expiration(stage: Stage) -> 
     await stage.http.post(f"{URL}/{found[0]['id']}/replay")
 
     again = await received(stage, topology.SUBMIT)
-    assert (again.expiration, dict(again.headers)) == (None, {})
+    assert (again.expiration, shown_headers(again)) == (None, {})
 
 
 async def test_a_message_that_tells_nothing_of_itself_can_only_be_deleted(stage: Stage) -> None:
@@ -311,7 +352,8 @@ async def test_an_unknown_letter_is_not_found(stage: Stage, letter_id: str) -> N
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "not_found")] * 3
 
 
-async def test_while_the_broker_is_down_every_call_is_unavailable_and_nothing_is_lost(stage: Stage) -> None:
+async def test_while_the_broker_is_down_every_call_is_unavailable_and_nothing_is_lost(memory_stage: Stage) -> None:
+    stage = memory_stage
     assert isinstance(stage.broker, MemoryBroker)
     await letter(stage)
     found = await only(stage)
@@ -327,6 +369,30 @@ async def test_while_the_broker_is_down_every_call_is_unavailable_and_nothing_is
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(503, "unavailable")] * 3
     assert all(answer.headers["retry-after"] for answer in answers)
     assert await only(stage) == found
+
+
+async def test_a_replay_that_the_broker_does_not_confirm_leaves_the_letter_where_it_is(memory_stage: Stage) -> None:
+    stage = memory_stage
+    assert isinstance(stage.broker, MemoryBroker)
+    await letter(stage)
+    found = await only(stage)
+    stage.broker.hub.faults = Faults(drop=1)
+
+    answer = await stage.http.post(f"{URL}/{found['id']}/replay")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert await only(stage) == found
+
+
+async def test_of_two_who_replay_a_letter_at_once_one_does_it(stage: Stage) -> None:
+    await letter(stage)
+    found = await only(stage)
+
+    answers = await asyncio.gather(*(stage.http.post(f"{URL}/{found['id']}/replay") for _ in range(2)))
+
+    assert sorted(answer.status_code for answer in answers) == [202, 404]
+    await received(stage, topology.SUBMIT)
+    assert await stage.broker.get(topology.SUBMIT, 1) == []
 
 
 async def test_dead_letters_make_nobody_unready(stage: Stage) -> None:
