@@ -136,9 +136,14 @@ class Life(RuleBasedStateMachine):
 
     @rule(reason=st.none() | st.just("enough"), grace=st.none() | LENGTHS)
     def be_cancelled(self, reason: str | None, grace: timedelta | None) -> None:
-        was_done = self.record.status.done
+        before = self.record
         self.decide(Cancel(self.record.id, reason, grace))
-        assert was_done or self.record.status in (Status.CANCELLED, Status.CANCELLING)
+        assert before.status.done or self.record.status in (Status.CANCELLED, Status.CANCELLING)
+        if before.status is Status.CANCELLING:
+            assert before.not_before is not None
+            assert self.record.not_before is not None
+            assert self.record.not_before <= before.not_before, "a repeated cancel never lengthens the grace"
+            assert self.record.seq == before.seq
 
     @rule()
     def be_run_again(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backhaul.core import topology
+from backhaul.core.changes import NOTICE
 from backhaul.core.commands import Cancel, GiveUp, Lose
 from backhaul.core.record import Record
 from backhaul_contracts.beats import Held, StopReason
@@ -84,7 +85,7 @@ async def test_a_beat_that_holds_a_cancelled_attempt_hears_of_it_and_of_what_is_
 
     (stop,) = answers[0].stop
     assert (stop.task_id, stop.reason) == (record.id, StopReason.CANCELLED)
-    assert timedelta(0) < stop.grace < MINUTE
+    assert timedelta(0) < stop.grace <= MINUTE - NOTICE
 
 
 async def test_a_worker_that_comes_back_after_the_cancel_was_given_up_is_told_to_stop(stage: Stage) -> None:
