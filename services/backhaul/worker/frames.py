@@ -53,6 +53,9 @@ def read(file: BinaryIO) -> Frame | None:
 
 def _frame(head: bytes, body: bytes) -> Frame:
     try:
-        return Frame(codec.loads(head), body)
+        said = codec.loads(head)
     except ValueError as error:
         raise BrokenFrame(f"a frame whose head is no JSON ({error})") from error
+    if not isinstance(said, dict):
+        raise BrokenFrame("a frame whose head is no JSON object")
+    return Frame(said, body)

@@ -101,6 +101,7 @@ async def start_process(limit: int) -> Process:
     """
     ours, theirs = socket.socketpair()
     with theirs:
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", boot.__file__, str(theirs.fileno())),
@@ -109,9 +110,8 @@ async def start_process(limit: int) -> Process:
                 start_new_session=True,
             )
         except BaseException:
-            ours.close()
+            writer.close()
             raise
-    reader, writer = await asyncio.open_unix_connection(sock=ours)
     started = Process(process, reader, writer, limit)
     level = logging.getLogger().getEffectiveLevel()
     started.say({"path": sys.path, "level": level})

@@ -7,10 +7,12 @@ import logging
 import multiprocessing
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +232,19 @@ def call(document: Document, ctx: Context) -> Any:
 async def wait(document: Document) -> str:
     await asyncio.Event().wait()
     return document.text
+
+
+@service.handler("test.garbage", run_in="process")
+def garbage(nothing: None) -> None:
+    """Writes where it should not: to every socket that it has."""
+    for number in range(3, 100):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, b"\xff" * 64)
+    time.sleep(600)
+
+
+@service.handler("test.detach", run_in="process")
+def detach(nothing: None) -> None:
+    """Closes all that is open, as daemons do in old books."""
+    os.closerange(0, 256)

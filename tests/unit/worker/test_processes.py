@@ -1,8 +1,10 @@
 """Handlers in child processes: what they are given and say, and what is left of them when they crash."""
 
 import asyncio
+import errno
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +31,13 @@ def nothing_left() -> Iterator[None]:
     before = children()
     yield
     assert children() == before
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def outcome(stage: Stage, kind: str, input: Any = None, **options: Any) -> Any:
@@ -226,8 +235,7 @@ async def test_a_child_that_does_not_stop_is_killed_with_all_that_it_started() -
         await stage.clock.advance(3)
         await stage.ledger.outcome(grant)
 
-        await until(lambda: not psutil.pid_exists(handler))
-        await until(lambda: not psutil.pid_exists(program) or psutil.Process(program).status() == "zombie")
+        await until(lambda: not alive(handler) and not alive(program))
         again = await outcome(stage, "test.pid")
 
     assert stage.ledger.said(grant) == ["output", "stopped"]
@@ -304,6 +312,7 @@ async def test_of_the_idle_ones_only_one_stays_warm(tmp_path: Path) -> None:
     assert len(pids) == 3
 
 
+@pytest.mark.timeout(150)
 async def test_nothing_is_left_of_many_attempts_and_crashes() -> None:
     me = psutil.Process()
 
@@ -381,3 +390,58 @@ async def test_a_process_leads_a_group_of_its_own() -> None:
         pid = (await outcome(stage, "test.pid")).result
 
         assert os.getpgid(pid) == os.getsid(pid) == pid
+
+
+async def test_a_process_that_garbles_its_words_is_killed() -> None:
+    async with play(heavy.service) as stage:
+        failure = (await outcome(stage, "test.garbage")).failure
+
+    assert failure.code == "lost"
+    assert "The process of the attempt sent a frame of 8,589,934,590 bytes" in str(failure.detail)
+
+
+async def test_a_process_that_hangs_up_costs_its_attempt() -> None:
+    async with play(heavy.service) as stage:
+        failure = (await outcome(stage, "test.detach")).failure
+
+    assert failure.code == "lost"
+    assert failure.detail == "The process of the attempt ended with exit status 1."
+
+
+async def test_a_system_that_allows_no_more_processes_costs_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    async with play(heavy.service) as stage:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "create_subprocess_exec", refuse)
+            failure = (await outcome(stage, "test.pid")).failure
+        after = await outcome(stage, "test.shout", {"text": "again"})
+
+    assert failure.code == "lost"
+    assert "No process could be started" in str(failure.detail)
+    assert "Resource temporarily unavailable" in str(failure.detail)
+    assert after.result == "AGAIN"
+
+
+async def test_an_idle_process_that_was_killed_is_replaced() -> None:
+    async with play(heavy.service) as stage:
+        first = (await outcome(stage, "test.pid")).result
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: not stage.worker._shift.processes.pids)  # type: ignore[union-attr]
+
+        second = (await outcome(stage, "test.pid")).result
+
+    assert second != first
+
+
+async def test_a_worker_that_is_cancelled_leaves_no_process() -> None:
+    async with play(heavy.service) as stage:
+        grant = await stage.ledger.offer("test.deaf", "program")
+        pids = [int(pid) for pid in (await output(stage, grant)).split()]
+
+        stage.run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stage.run
+
+        await until(lambda: not any(alive(pid) for pid in pids))
