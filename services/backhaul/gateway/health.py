@@ -4,6 +4,7 @@ import logging
 
 from starlette.types import ASGIApp
 
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import Rejected, StoreUnavailable
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.patience import answered
@@ -43,6 +44,7 @@ class Health:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._complaints = Complaints(_log)
 
     async def alive(self, request: Request) -> ASGIApp:
         return Reply(200, b'{"status":"ok"}')
@@ -65,8 +67,10 @@ class Health:
         try:
             await answered(self._gateway.store.ping())
         except StoreUnavailable as error:
-            _log.warning("not ready: %s", error)
+            self._complaints.say("the store", f"not ready: {error}")
             parts.append("store")
+        else:
+            self._complaints.settle("the store")
         if not self._gateway.broker.connected:
             parts.append("broker")
         return parts

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from backhaul.core import topology
 from backhaul.core.batching import Inbox
 from backhaul.core.clock import Clock
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Broker, Delivery
 from backhaul.ledger.deadletters import dead_letter
@@ -61,6 +62,7 @@ class Desk(Generic[M]):
         self._read = read
         self._handle = handle
         self._inbox: Inbox[Delivery] = Inbox(_LIMIT)
+        self._complaints = Complaints(_log)
 
     async def run(self) -> None:
         """Work until cancelled. What was not acknowledged by then is delivered to another ledger."""
@@ -91,12 +93,13 @@ class Desk(Generic[M]):
             try:
                 await self._handle(letters)
             except (StoreUnavailable, BrokerUnavailable) as error:
-                _log.warning("%s: %d messages wait for an outage to end: %s", self._queue, len(letters), error)
+                self._complaints.say(self._queue, f"{self._queue}: messages wait for an outage to end: {error}")
                 letters = [replace(letter, again=True) for letter in letters]
                 await self._clock.sleep(_RETRY)
             except Exception as error:  # noqa: BLE001 - one bad message must not end the desk
                 return await self._isolate(letters, error)
             else:
+                self._complaints.settle(self._queue)
                 for letter in letters:
                     letter.delivery.ack()
                 return None

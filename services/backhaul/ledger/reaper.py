@@ -82,7 +82,7 @@ class Reaper:
                 more = await act()
             except (StoreUnavailable, BrokerUnavailable) as error:
                 self._sound_since = None
-                _log.warning("%s waits for an outage to end: %s", act.__name__, error)
+                self._complaints.say(act.__name__, f"{act.__name__} waits for an outage to end: {error}")
                 more = False
             except ConfigurationError as error:
                 self._complaints.say(act.__name__, error)

@@ -69,6 +69,20 @@ async def turns(clock: ManualClock) -> None:
             await asyncio.sleep(0)
 
 
+async def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    clock, handle = ManualClock(), Handled([StoreUnavailable("it is down")] * 5)
+
+    async with reading(handle, clock) as broker:
+        await publish(broker, b"one")
+        await turns(clock)
+
+    assert caplog.messages == [
+        "backhaul.claims: messages wait for an outage to end: it is down",
+        "backhaul.claims is well again",
+    ]
+
+
 @pytest.mark.parametrize("outage", [StoreUnavailable("it is down"), BrokerUnavailable("it is down")])
 async def test_a_handful_waits_for_the_end_of_an_outage_and_knows_that_it_may_have_been_handled(
     outage: Exception,
