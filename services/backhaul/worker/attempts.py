@@ -106,8 +106,9 @@ class Attempts:
             self._ask(attempt, StopCause.REPLACED)
 
     def stop_all(self, cause: StopCause) -> None:
+        """Ask all to stop within the grace of their kinds, even those that a cancel has given longer."""
         for attempt in list(self.running):
-            self._ask(attempt, cause)
+            self._ask(attempt, cause, attempt.handler.grace)
 
     def drain(self) -> None:
         """Start nothing any more; what waits for calls is handed back now, since it could wait for hours."""

@@ -200,6 +200,28 @@ async def test_a_cancel_and_a_drain_at_the_same_moment_end_in_one_outcome(causes
     assert stage.ledger.said(grant) == [{"cancel": "stopped", "leave": "handed_back"}[causes[0]]]
 
 
+async def test_a_worker_that_leaves_does_not_wait_for_a_longer_grace_that_a_cancel_has_given(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A process would be killed then."""
+    service = Service("test")
+    go = threading.Event()
+
+    @service.handler("test.it", grace="2s")
+    def handle(nothing: None) -> None:
+        go.wait(20)
+
+    async with play(service) as stage:
+        grant = await started(stage)
+        await ask(stage, grant, 3600 * SECONDS)
+        stage.worker.drain()
+        await stage.clock.advance(3)
+        go.set()
+        await stage.ended()
+
+    assert "was asked to stop (cancelled) and still runs" in caplog.text
+
+
 @pytest.mark.parametrize("first", ["cancel", "time-out"])
 async def test_a_cancel_and_a_time_out_at_the_same_moment_end_in_one_outcome(first: str) -> None:
     service = Service("test")
