@@ -64,9 +64,14 @@ class Verdict(StrEnum):
 
 
 class ClaimAnswer(Wire):
-    """The grants on a claim: at most `limit`; the tokens beyond them are dropped."""
+    """The grants on a claim: at most `limit`; the tokens beyond them are dropped.
+
+    `others`: tasks wait in the queue that this claim has no capacity for. Tokens are better left to other workers for a
+    moment.
+    """
 
     claim_id: str
     worker_id: str
     verdict: Verdict
+    others: bool = False
     grants: list[Grant] = Field(default_factory=list)

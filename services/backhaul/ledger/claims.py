@@ -1,7 +1,7 @@
 """Claims: a worker with free slots asks, the store grants the best tasks that wait."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,13 +20,19 @@ _log = logging.getLogger("backhaul.ledger")
 
 
 class ClaimDesk:
-    """Answers every claim of a handful from one transaction; those of workers that may be dead not at all."""
+    """Answers every claim of a handful from one transaction; those of workers that may be dead not at all.
 
-    def __init__(self, store: Store, relay: Relay, answers: Answers, lease: timedelta) -> None:
+    `on_missed` hears of queues where tokens are dropped by workers that cannot start what waits there.
+    """
+
+    def __init__(
+        self, store: Store, relay: Relay, answers: Answers, lease: timedelta, on_missed: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._relay = relay
         self._answers = answers
         self._lease = lease
+        self._on_missed = on_missed
         self._in_doubt = False
         """Whether the last transaction may have been committed unseen: its claims, tried again, are then repeats."""
 
@@ -42,6 +48,8 @@ class ClaimDesk:
         for claim, grants in zip(claims, granted, strict=True):
             if grants is not None:
                 self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
+                if grants.others:
+                    self._on_missed(claim.queue)
         if unanswered := granted.count(None):
             _log.info("%d claims are not answered: their workers are silent or gone", unanswered)
 
@@ -56,6 +64,7 @@ def _answer(worker_id: str, granted: Granted) -> ClaimAnswer:
         claim_id=granted.claim_id,
         worker_id=worker_id,
         verdict=granted.verdict,
+        others=granted.others,
         grants=[_grant(snapshot) for snapshot in granted.snapshots],
     )
 

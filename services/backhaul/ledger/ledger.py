@@ -13,6 +13,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
 from backhaul.ledger.answers import Answers
+from backhaul.ledger.balance import Balance
 from backhaul.ledger.beats import BeatDesk
 from backhaul.ledger.claims import ClaimDesk
 from backhaul.ledger.deadletters import Watch
@@ -57,9 +58,10 @@ class Ledger:
         self.id = new_id("ldg")
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
-        claims = ClaimDesk(store, relay, answers, settings.lease)
         self._shards = Shards(broker, settings.ledger_shards)
         self._queues = queues = TaskQueues(broker)
+        self._balance = balance = Balance(store, broker, queues)
+        claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed)
         beats = BeatDesk(store, broker, relay, answers, queues, clock, lease=settings.lease, source=source)
         self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, claims.handle)
         self._beats = Desk(broker, clock, topology.BEATS, BEATS.salvage, beats.handle)
@@ -70,7 +72,7 @@ class Ledger:
         self._intake = Intake(store, broker, relay, Acceptance(Catalogue(store, clock), clock), clock)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         self._watch = Watch(broker, clock)
-        self.reaper = Reaper(store, broker, relay, queues, clock, source, patience=settings.lease, alone=alone)
+        self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)
 
     def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
         superseded = Superseded(self._broker, self._clock)
@@ -99,7 +101,7 @@ class Ledger:
         await self._queues.declare(queues | claimable.keys())
         for queue, count in claimable.items():
             if await self._queues.ready(queue) == 0:
-                await self.reaper.issue(queue, count)
+                await self._balance.issue(queue, count)
 
     async def _prepared(self) -> bool:
         try:

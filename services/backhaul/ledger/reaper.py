@@ -4,7 +4,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from backhaul.core.announcements import spare_tokens
 from backhaul.core.clock import Clock
 from backhaul.core.commands import Lose
 from backhaul.core.complaints import Complaints
@@ -12,9 +11,9 @@ from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUna
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
+from backhaul.ledger.balance import Balance
 from backhaul.ledger.desk import supervise
 from backhaul.ledger.lapses import lapse_messages
-from backhaul.ledger.taskqueues import TaskQueues
 
 _log = logging.getLogger("backhaul.reaper")
 
@@ -44,7 +43,7 @@ class Reaper:
         store: Store,
         broker: Broker,
         relay: Relay,
-        queues: TaskQueues,
+        balance: Balance,
         clock: Clock,
         source: str,
         *,
@@ -54,14 +53,13 @@ class Reaper:
         self._store = store
         self._broker = broker
         self._relay = relay
-        self._queues = queues
+        self._balance = balance
         self._complaints = Complaints(_log)
         self._clock = clock
         self._source = source
         self._patience = patience
         self._sound_since = _EVER if alone else None
         self._looked_at: datetime | None = None
-        self._short: dict[str, int] = {}
         self._sent: dict[Lose, datetime] = {}
         """Lapses that were sent less than a lease ago. An attempt cannot lapse again sooner."""
 
@@ -70,7 +68,8 @@ class Reaper:
             self._every(_TICK, self.release),
             self._every(_TICK, self.reap),
             self._every(_SWEEP, self.sweep),
-            self._every(_BALANCE, self.balance),
+            self._every(_BALANCE, self._balance.balance),
+            self._every(_TICK, self._balance.refill),
             self._every(_PURGE, self.purge),
         )
 
@@ -137,23 +136,6 @@ class Reaper:
             await self._relay.publish(dispatches)
             _log.info("%d dispatches left behind were published", len(dispatches))
         return bool(dispatches)
-
-    async def balance(self) -> bool:
-        """Issue tokens anew for queues in which tasks wait but, on two sweeps, no token does."""
-        if not self._broker.connected:
-            return False
-        claimable = await self._store.claimable()
-        short = {queue: n for queue, n in claimable.items() if await self._queues.ready(queue) == 0}
-        for queue in short.keys() & self._short.keys():
-            await self.issue(queue, short[queue])
-        self._short = short
-        return False
-
-    async def issue(self, queue: str, count: int) -> None:
-        """Publish tokens for a queue in which so many tasks wait."""
-        tokens = spare_tokens(queue, count)
-        await self._broker.publish(tokens)
-        _log.info("%d tokens were issued anew for queue %s", len(tokens), queue)
 
     async def purge(self) -> bool:
         """Delete tasks whose retention is over."""

@@ -16,6 +16,8 @@ class TaskQueues:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self.names: set[str] = set()
+        """All that are known."""
         self._complaints = Complaints(_log)
 
     @property
@@ -26,6 +28,7 @@ class TaskQueues:
     async def declare(self, queues: Iterable[str]) -> list[str]:
         """Make them exist; returns what is wrong with those that cannot be. Raises `BrokerUnavailable`."""
         names = sorted(set(queues))
+        self.names.update(names)
         try:
             await self._broker.declare(topology.task_queues(names))
         except ConfigurationError:

@@ -121,6 +121,10 @@ class Claims:
             self._on_grant(grant, claim.tokens.pop() if claim.tokens else None, claim.made_at)
         for token in claim.tokens:
             claim.stream.settle(token)
+        if answer.others and not claim.offer.capped:
+            claim.stream.rest(self._timers)
+        elif answer.grants:
+            claim.stream.rested()
         self._answered.set()
         self._on_answered()
 

@@ -52,7 +52,7 @@ class Credit:
     async def _contending(self) -> list[TokenStream]:
         if len(self._streams) == 1:
             return []
-        return [stream for stream in list(self._streams) if await stream.contends(self._broker)]
+        return [stream for stream in list(self._streams) if not stream.resting and await stream.contends(self._broker)]
 
     async def _share(self, contending: list[TokenStream]) -> None:
         """At most one queue has tokens: each may use all slots that are free. The others keep a credit of one, to tell
@@ -60,7 +60,7 @@ class Credit:
         others = [] if len(self._streams) == 1 else [each for each in self._streams if each not in contending]
         for stream in list(self._streams):
             tells = stream in others
-            if stream.unbalanced or (stream.shut and tells):
+            if stream.unbalanced or (stream.shut and tells and not stream.resting):
                 await stream.resize(least=1 if tells else 0)
 
     async def _take_turns(self, contending: list[TokenStream]) -> None:

@@ -4,14 +4,19 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul.worker.slots import KindSlots, Slots
+from backhaul.worker.timers import Timers
 
 _log = logging.getLogger("backhaul.worker")
+
+_SHORTEST_REST = timedelta(milliseconds=50)
+_LONGEST_REST = timedelta(seconds=1)
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +61,27 @@ class TokenStream:
         self._surplus: list[Token] = []
         self._aged: list[Token] = []
         self._complaints = Complaints(_log)
+        self.resting = False
+        """Whether it lets tokens go to other workers."""
+        self._rest = _SHORTEST_REST
+
+    def rest(self, timers: Timers) -> None:
+        """What waits is for other workers: leave the tokens to them for a moment, each time for a longer one."""
+        if self.resting:
+            return
+        self.resting = True
+        self._interrupted = True
+        timers.after(self._rest, self._resume)
+        self._rest = min(2 * self._rest, _LONGEST_REST)
+        self._on_unbalanced()
+
+    def rested(self) -> None:
+        """Some of it was for this worker."""
+        self._rest = _SHORTEST_REST
+
+    def _resume(self) -> None:
+        self.resting = False
+        self._on_unbalanced()
 
     @property
     def shut(self) -> bool:
@@ -88,6 +114,8 @@ class TokenStream:
 
     def room(self) -> int:
         """How many more tokens there are slots for."""
+        if self.resting:
+            return 0
         room = self._slots.free
         if all(kind.handler.slots is not None for kind in self._kinds):
             startable = sum((kind.handler.slots or 0) - kind.running for kind in self._kinds)
@@ -151,7 +179,7 @@ class TokenStream:
             self._on_unbalanced()
 
     def _measure(self, least: int, most: int | None) -> int:
-        room = max(least, self.room())
+        room = 0 if self.resting else max(least, self.room())
         self._generation += 1
         self._interrupted = False
         self._open = self._credit = room if most is None else min(room, most)

@@ -341,3 +341,27 @@ async def test_a_grant_changes_nothing_but_what_an_attempt_is(store: SqlStore) -
         claim_id=after.claim_id,
         started_at=after.started_at,
     )
+
+
+async def test_a_claim_is_told_of_tasks_that_wait_for_other_workers(store: SqlStore) -> None:
+    await store.accept([draft(), draft(kind="test.other"), draft(queue="alone"), draft(version="2", queue="versions")])
+
+    answers, _ = await claimed(
+        store, [claim(2), claim(1), claim(2, queue="alone"), claim(1, queue="versions"), claim(1, queue="none")]
+    )
+
+    assert [(len(answer.snapshots), answer.others) for answer in answers] == [
+        (1, True),
+        (0, True),
+        (1, False),
+        (0, True),
+        (0, False),
+    ]
+
+
+async def test_a_claim_that_gets_all_it_asked_for_is_told_of_no_others(store: SqlStore) -> None:
+    await store.accept([draft(), draft(kind="test.other")])
+
+    answer = await granted(store, claim(1))
+
+    assert (len(answer.snapshots), answer.others) == (1, False)

@@ -10,11 +10,13 @@ import pytest
 
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core import topology
+from backhaul.core.announcements import spare_tokens
 from backhaul.core.commands import Lose
 from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
 from backhaul.core.topology import Queue, Topology
+from backhaul.ledger.balance import Balance
 from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.taskqueues import TaskQueues
 from backhaul.testing import ManualClock
@@ -47,6 +49,7 @@ class Stage:
     broker: MemoryBroker
     store: Store
     _queues: TaskQueues | None = None
+    _balance: Balance | None = None
 
     @property
     def queues(self) -> TaskQueues:
@@ -54,9 +57,15 @@ class Stage:
             self._queues = TaskQueues(self.broker)
         return self._queues
 
+    @property
+    def balance(self) -> Balance:
+        if self._balance is None:
+            self._balance = Balance(self.store, self.broker, self.queues)
+        return self._balance
+
     def reaper(self, *, alone: bool = False) -> Reaper:
         relay = Relay(self.store, self.broker, self.clock)
-        return Reaper(self.store, self.broker, relay, self.queues, self.clock, "/test", patience=LEASE, alone=alone)
+        return Reaper(self.store, self.broker, relay, self.balance, self.clock, "/test", patience=LEASE, alone=alone)
 
     async def look(self, reaper: Reaper, length: timedelta) -> int:
         """How many attempts it declares lost while it looks at every tick for this long."""
@@ -140,13 +149,12 @@ class Waiting:
 
 async def test_tokens_are_issued_for_a_queue_that_has_had_none_for_two_looks(stage: Stage) -> None:
     stage.store = cast("Store", Waiting({"short": 3, "served": 3, "empty": 0}))
-    reaper = stage.reaper()
     await stage.queues.declare(["short", "served", "empty"])
-    await reaper.issue("served", 1)
+    await stage.balance.issue("served", 1)
 
-    await reaper.balance()
+    await stage.balance.balance()
     first = await stage.tokens("short", "served", "empty")
-    await reaper.balance()
+    await stage.balance.balance()
 
     assert first == [0, 1, 0]
     assert await stage.tokens("short", "served", "empty") == [3, 1, 0]
@@ -154,10 +162,9 @@ async def test_tokens_are_issued_for_a_queue_that_has_had_none_for_two_looks(sta
 
 async def test_a_queue_that_was_deleted_is_made_again_and_gets_its_tokens(stage: Stage) -> None:
     stage.store = cast("Store", Waiting({"gone": 2}))
-    reaper = stage.reaper()
 
     for _ in range(3):
-        await reaper.balance()
+        await stage.balance.balance()
 
     assert await stage.tokens("gone") == [2]
 
@@ -166,13 +173,12 @@ async def test_a_queue_that_does_not_fit_hinders_no_other_and_is_complained_of_o
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.store = cast("Store", Waiting({"misfit": 2, "fine": 2}))
-    reaper = stage.reaper()
     await stage.broker.declare(Topology(queues=(Queue(topology.task_queue("misfit"), delivery_limit=3),)))
 
     misfits = await stage.queues.declare(["misfit", "fine"])
     await stage.queues.declare(["misfit", "fine"])
     for _ in range(3):
-        await reaper.balance()
+        await stage.balance.balance()
 
     assert len(misfits) == 1
     assert stage.queues.misfits == misfits
@@ -202,3 +208,39 @@ async def test_what_is_set_up_wrong_is_said_once_and_tried_again(
     loop.cancel()
 
     assert caplog.text.count("does not let us") == 1
+
+
+async def test_surplus_tokens_are_taken_away_and_enough_are_left(stage: Stage) -> None:
+    stage.store = cast("Store", Waiting({"some": 300}))
+    await stage.queues.declare(["none", "some"])
+    for queue in ("none", "some"):
+        await stage.broker.publish(spare_tokens(queue, 1_000) * 12)
+
+    while await stage.balance.balance():
+        pass
+
+    assert await stage.tokens("none", "some") == [1_000, 1_300]
+
+
+async def test_a_large_backlog_keeps_its_tokens(stage: Stage) -> None:
+    """The store counts to 1,000 only."""
+    stage.store = cast("Store", Waiting({"large": 1_000}))
+    await stage.queues.declare(["large"])
+    await stage.broker.publish(spare_tokens("large", 1_000) * 5)
+
+    assert not await stage.balance.balance()
+
+    assert await stage.tokens("large") == [5_000]
+
+
+async def test_a_queue_whose_tokens_were_dropped_by_the_wrong_workers_gets_a_few_soon(stage: Stage) -> None:
+    stage.store = cast("Store", Waiting({"missed": 300, "served": 300}))
+    await stage.queues.declare(["missed", "served"])
+    await stage.balance.issue("served", 1)
+
+    for queue in ("missed", "served", "done"):
+        stage.balance.missed(queue)
+    await stage.balance.refill()
+    await stage.balance.refill()
+
+    assert await stage.tokens("missed", "served") == [50, 1]

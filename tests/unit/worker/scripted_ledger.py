@@ -61,6 +61,8 @@ class ScriptedLedger:
         self.silent_on_beats = False
         self.silent_on_claims = False
         self.silent_on_reports = False
+        self.others = False
+        """Say that tasks wait for other workers."""
         self.garble = False
         """Put something in front of what it says that nobody can read."""
         self.known = True
@@ -144,7 +146,9 @@ class ScriptedLedger:
             self._grants[claim.claim_id] = self._grant(claim)
         grants = self._grants[claim.claim_id]
         verdict = Verdict.GRANTED if grants else Verdict.EMPTY
-        answer = ClaimAnswer(claim_id=claim.claim_id, worker_id=claim.worker_id, verdict=verdict, grants=grants)
+        answer = ClaimAnswer(
+            claim_id=claim.claim_id, worker_id=claim.worker_id, verdict=verdict, others=self.others, grants=grants
+        )
         await self._send(topology.REPLIES, claim.worker_id, ClaimAnswered, [answer])
 
     async def answer_reports(self, worker_id: str, *answers: Recorded) -> None:

@@ -149,6 +149,33 @@ async def test_a_claim_without_an_answer_is_repeated_until_it_has_one() -> None:
     assert len({claim.beat for claim in claims}) == 1
 
 
+async def test_a_worker_leaves_tokens_to_others_for_a_moment_when_only_others_can_use_them() -> None:
+    service = Service("test", slots=5)
+
+    @service.handler("test.it")
+    async def handle(nothing: None) -> None:
+        return None
+
+    async with play(service) as stage:
+        stage.ledger.others = True
+        await stage.ledger.issue(count=5)
+        await until(lambda: len(stage.ledger.claims) and not stage.worker._shift.claims.pending)  # type: ignore[union-attr]
+        resting = stage.worker._shift.streams[0].resting  # type: ignore[union-attr]
+        await until(lambda: stage.worker._shift.streams[0].shut)  # type: ignore[union-attr]
+        await stage.ledger.issue(count=100)
+        await turns()
+        left, claims = await tokens_left(stage, "test"), len(stage.ledger.claims)
+        stage.ledger.others = False
+        async with asyncio.timeout(10):
+            while await tokens_left(stage, "test"):
+                await stage.clock.advance(0.1)
+
+    assert resting
+    assert left is not None
+    assert left >= 90
+    assert claims <= 3
+
+
 async def test_one_answer_that_cannot_be_read_takes_no_other_down(caplog: pytest.LogCaptureFixture) -> None:
     go = asyncio.Event()
 

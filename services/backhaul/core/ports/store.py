@@ -79,11 +79,15 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The answer to one claim; snapshots (with input and checkpoint) are in the order of priority, then age."""
+    """The answer to one claim; snapshots (with input and checkpoint) are in the order of priority, then age.
+
+    `others`: fewer were granted than asked for, while tasks wait in the queue that the claim has no capacity for.
+    """
 
     claim_id: str
     verdict: Verdict
     snapshots: tuple[Snapshot, ...] = ()
+    others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
