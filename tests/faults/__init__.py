@@ -5,10 +5,11 @@
 | module | does |
 |---|---|
 | `plan` | which fault hits whom, and when: by a seed |
-| `fleet` | the processes, each behind links of its own that can be cut and held |
+| `fleet`, `process` | the processes, each behind links of its own that can be cut and held |
 | `injector` | inflicts the plan, and heals |
 | `kinds` | the services that work under it, and note what they do |
 | `clients`, `watching`, `publishing` | the load, and what it sees |
+| `hearing` | who listens to the public events |
 | `record` | the record at the end: tasks, logs, what is left |
 | `logs` | what the processes said |
 | `chaos` | one run, from its start to its `findings` |

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import asyncpg
 import httpx
 
-from tests.faults import kinds
+from backhaul.core import topology
+from tests.faults import hearing, kinds
 from tests.faults.clients import Client
 from tests.faults.fleet import ROLES, Fleet
 from tests.faults.injector import Injector
@@ -21,7 +22,7 @@ from tests.faults.record import Record
 from tests.faults.site import Site
 from tests.proof.checker import Violation, check
 from tests.proof.history import History
-from tests.proof.observations import HandlerEnded, HandlerStarted, Terms
+from tests.proof.observations import HandlerEnded, HandlerStarted, LoggedEvent, Remains, Terms
 from tests.support.postgresql import PrivatePostgreSQL
 from tests.support.rabbitmq import PrivateRabbitMQ
 
@@ -86,6 +87,7 @@ async def run(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgreSQL) 
             await asyncio.wait({load}, timeout=wish.quiet.total_seconds())
         await _look(wish, done.history, broker, database)
         _listen(fleet, done)
+    done.complaints += hearing.unheard(done.history.of(LoggedEvent), await hearing.heard(broker.url))
     done.inflicted = injector.inflicted
     names = {each.url: each.name for each in fleet.gateways}
     done.answered = [(names[url], at) for url, at in site.answered]
@@ -120,6 +122,7 @@ async def _deployed(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgr
         async with asyncio.timeout(_START.total_seconds()):
             for gateway in fleet.gateways:
                 await _knows_all_kinds(gateway.url)
+        await hearing.bind(broker.url)
         await broker.settle()  # a matter of RabbitMQ 3.10 alone: see there
         yield fleet
 
@@ -157,11 +160,8 @@ async def _look(wish: Wish, history: History, broker: PrivateRabbitMQ, database:
         await connection.close()
 
 
-def _anything(remains: object) -> bool:
-    from tests.proof.observations import Remains
-
-    assert isinstance(remains, Remains)
-    kept = {"backhaul.dead", "backhaul.invalid", "backhaul.unrouted"}
+def _anything(remains: Remains) -> bool:
+    kept = {topology.DEAD, topology.INVALID, topology.UNROUTED}
     waiting = sum(count for name, count in remains.queues.items() if name not in kept)
     return bool(remains.outbox or remains.leases or waiting)
 

@@ -126,13 +126,13 @@ def some_task(site: Site) -> tuple[str, dict[str, Any]]:
     """A kind and an input, by chance: many short tasks, some long ones, some that fail."""
     chance = site.chance
     draw = chance.random()
-    if draw < 0.70:
+    if draw < 0.65:
         return "quick.echo", {"seconds": round(chance.uniform(0, 0.05), 3)}
-    if draw < 0.78:
+    if draw < 0.72:
         return "quick.trouble", {"failures": chance.randint(0, 3), "final": chance.random() < 0.4}
     if draw < 0.88:
-        steps = 40 if chance.random() < 0.1 else chance.randint(2, 12)
-        return "heavy.walk", {"steps": steps, "seconds": round(chance.uniform(0.1, 0.5), 2)}
+        steps = chance.randint(30, 60) if chance.random() < 0.3 else chance.randint(2, 12)
+        return "heavy.walk", {"steps": steps, "seconds": round(chance.uniform(0.1, 0.3), 2)}
     if draw < 0.95:
         kind = chance.choice(("heavy.thread", "heavy.process"))
         return kind, {"steps": chance.randint(1, 6), "seconds": 0.2}

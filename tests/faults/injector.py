@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from tests.faults.fleet import Fleet, Process
+from tests.faults.fleet import Fleet
 from tests.faults.plan import BROKER, FaultKind, Planned
+from tests.faults.process import Process
 from tests.proof.history import History
 from tests.proof.observations import Fault, Heal
 from tests.support.postgresql import PrivatePostgreSQL

@@ -21,6 +21,7 @@ _TASKS = """
 _EVENTS = "SELECT task_id, seq, attempt, type, time, data FROM events ORDER BY task_id, seq"
 _OWNED = tuple(f"{exchange}." for exchange in (topology.LIVE, topology.REPLIES, topology.CONTROL))
 """Queues of one process: they go with it, and what a dead one did not read is nobody's."""
+_PLATFORM = "backhaul."
 
 
 class Record:
@@ -42,7 +43,11 @@ class Record:
         return Remains(
             outbox=await self._connection.fetchval("SELECT count(*) FROM outbox"),
             leases=held,
-            queues={name: sum(depth) for name, depth in queues.items() if not name.startswith(_OWNED)},
+            queues={
+                name: sum(depth)
+                for name, depth in queues.items()
+                if name.startswith(_PLATFORM) and not name.startswith(_OWNED)
+            },
         )
 
     async def tasks(self) -> list[FinalTask]:
