@@ -76,15 +76,23 @@ async def trouble(wanted: Trouble, ctx: Context) -> Done:
 
 @heavy.handler("heavy.walk", retry=_PATIENT)
 async def walk(work: Work, ctx: Context) -> Done:
-    """Goes on behind its checkpoint, and says every step: its number within the attempt, counted from 1."""
+    """Goes on behind its checkpoint, and says every step: the attempt, and its number in it, counted from 1."""
     with _noted(heavy, ctx):
         walked: int = ctx.checkpoint or 0
         for number, step in enumerate(range(walked, work.steps), start=1):
-            await ctx.output(f"{number}\n")
+            await ctx.output(f"{ctx.attempt}.{number}\n")
             await asyncio.sleep(work.seconds)
             if step % 3 == 2:
                 await ctx.save(step + 1)
         await ctx.progress(work.steps, work.steps)
+        return _done(work, ctx)
+
+
+@heavy.handler("heavy.nap", retry=_PATIENT)
+async def nap(work: Work, ctx: Context) -> Done:
+    """Says nothing but its result: late, if its worker was frozen, and then it must not count."""
+    with _noted(heavy, ctx):
+        await asyncio.sleep(work.seconds)
         return _done(work, ctx)
 
 
@@ -95,7 +103,7 @@ def thread(work: Work, ctx: Context) -> Done:
         for number in range(1, work.steps + 1):
             if ctx.cancelled:
                 raise Stumbled
-            ctx.output(f"{number}\n")
+            ctx.output(f"{ctx.attempt}.{number}\n")
             time.sleep(work.seconds)
         return _done(work, ctx)
 

@@ -111,8 +111,8 @@ def _draw(chance: random.Random) -> Iterator[_Card]:
 def _deck() -> list[_Card]:
     roles = ("gateway", "ledger", "worker")
     links = [f"{role}>{BROKER}" for role in roles] + [f"gateway>{DATABASE}", f"ledger>{DATABASE}", f"gateway>{CLIENTS}"]
-    processes = [_Card(kind, role) for role in roles for kind in _PROCESS]
-    connections = [_Card(kind, link) for link in links for kind in _LINK]
+    processes = [_Card(kind, role) for role in roles for kind in _PROCESS] + [_Card(FaultKind.FREEZE, "worker")]
+    connections = [_Card(kind, link) for link in links for kind in _LINK] + [_Card(FaultKind.SEVER, f"ledger>{BROKER}")]
     servers = [_Card(kind, BROKER) for kind in _BROKER] + [_Card(kind, DATABASE) for kind in _SERVER]
     return processes + connections + servers
 

@@ -79,6 +79,7 @@ def _task(row: Any) -> FinalTask:
 def _event(row: Any) -> LoggedEvent:
     data = json.loads(row["data"])
     due = data.get("retry_at") or data.get("scheduled_for")
+    said = list(_said(row["type"], data))
     return LoggedEvent(
         task_id=row["task_id"],
         seq=row["seq"],
@@ -88,13 +89,24 @@ def _event(row: Any) -> LoggedEvent:
         worker=data.get("worker_id"),
         due=datetime.fromisoformat(due) if due else None,
         digest=digest(data),
-        numbers=tuple(_numbers(data)) if row["type"] == EventType.OUTPUT else (),
+        numbers=tuple(number for _, number in said),
+        said_by=_said_by(row["type"], data, [attempt for attempt, _ in said]),
     )
 
 
-def _numbers(data: Any) -> Iterator[int]:
-    """Handlers here put out nothing but their numbers, each on a line; joined lines are one event."""
-    return map(int, data["delta"].split())
+def _said(type: str, data: Any) -> Iterator[tuple[int, int]]:
+    """What handlers here count, with the attempt that they name: `attempt.number` on each line of their output."""
+    if type == EventType.OUTPUT:
+        for line in data["delta"].split():
+            attempt, number = line.split(".")
+            yield int(attempt), int(number)
+
+
+def _said_by(type: str, data: Any, named: list[int]) -> int | None:
+    """The attempt that the handler names: the lowest, if lines of several stand together, for it is the stranger."""
+    if type == EventType.SUCCEEDED:
+        return int(data["result"]["attempt"])
+    return min(named, default=None)
 
 
 def _words(statuses: frozenset[Status]) -> list[str]:

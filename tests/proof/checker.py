@@ -19,6 +19,7 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     outcomes.no_contradiction,
     logs.illegal_steps,
     logs.late_writes,
+    logs.strange_words,
     logs.attempts,
     logs.numbers,
     logs.sequence,

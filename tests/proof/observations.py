@@ -209,6 +209,7 @@ class LoggedEvent:
 
     `worker`: of `task.started`. `due`: when a scheduled or retrying task may be queued. `digest`: hash of its data.
     `numbers`: what the handler itself counted in this event, from 1 in each attempt, if it does count what it says.
+    `said_by`: the attempt that the handler itself names in what it says, if it does.
     """
 
     task_id: str
@@ -220,6 +221,7 @@ class LoggedEvent:
     due: datetime | None = None
     digest: str | None = None
     numbers: tuple[int, ...] = ()
+    said_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

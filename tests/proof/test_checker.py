@@ -230,6 +230,10 @@ class TestI5:
 
         assert found(history(story(words))) == {"I5"}
 
+    def test_words_of_an_attempt_that_are_recorded_under_another_are_caught(self) -> None:
+        assert found(history(changed(story(A_RETRIED_SUCCESS), LoggedEvent, said_by=1))) == {"I5"}
+        assert found(history(changed(story(A_RETRIED_SUCCESS), LoggedEvent, said_by=2))) == set()
+
 
 class TestI6:
     def test_a_skipped_attempt_is_caught(self) -> None:

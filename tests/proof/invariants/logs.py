@@ -49,6 +49,14 @@ def late_writes(case: Case) -> Iterator[Violation]:
                 yield broken(Invariant.I5, text, event.task_id, (current, event))
 
 
+def strange_words(case: Case) -> Iterator[Violation]:
+    """I5: what stands in the log under one attempt was said by another."""
+    for event in case.history.of(LoggedEvent):
+        if event.said_by not in {None, event.attempt}:
+            text = f"{event.type} of attempt {event.attempt} was said by attempt {event.said_by}"
+            yield broken(Invariant.I5, text, event.task_id, (event,))
+
+
 def attempts(case: Case) -> Iterator[Violation]:
     """I6: attempts are numbered 1, 2, 3 … over all runs, the record knows the last, and failures keep their bound."""
     for course in case.courses.values():
