@@ -126,12 +126,12 @@ def some_task(site: Site) -> tuple[str, dict[str, Any]]:
     """A kind and an input, by chance: many short tasks, some long ones, some that fail."""
     chance = site.chance
     draw = chance.random()
-    if draw < 0.65:
+    if draw < 0.58:
         return "quick.echo", {"seconds": round(chance.uniform(0, 0.05), 3)}
-    if draw < 0.72:
+    if draw < 0.65:
         return "quick.trouble", {"failures": chance.randint(0, 3), "final": chance.random() < 0.4}
     if draw < 0.77:
-        return "heavy.nap", {"seconds": round(chance.uniform(2, 10), 1)}
+        return "heavy.nap", {"seconds": round(chance.uniform(4, 12), 1)}
     if draw < 0.88:
         steps = chance.randint(30, 60) if chance.random() < 0.3 else chance.randint(2, 12)
         return "heavy.walk", {"steps": steps, "seconds": round(chance.uniform(0.1, 0.3), 2)}
