@@ -31,13 +31,15 @@ class ExclusiveWatch:
         self._timer: Timer | None = None
 
     def renew(self) -> None:
-        """The lease is longer now, or there is another attempt to watch."""
+        """Look anew: the lease is longer now, there is another attempt to watch, or a time has come. An attempt whose
+        grant arrives when its lease is over already never begins."""
         if self._timer is not None:
             self._timers.cancel(self._timer)
             self._timer = None
+        self._let_go()
         ends = [self._end(attempt) for attempt in self._watched()]
         if ends:
-            self._timer = self._timers.at(min(ends), self._let_go)
+            self._timer = self._timers.at(min(ends), self.renew)
 
     def _let_go(self) -> None:
         due = self._timers.now() + RESOLUTION
@@ -45,7 +47,6 @@ class ExclusiveWatch:
             if self._end(attempt) <= due:
                 _log.warning("%s is exclusive and its lease is not renewed: it is asked to stop", attempt)
                 self._stop(attempt)
-        self.renew()
 
     def _watched(self) -> list[Attempt]:
         return [attempt for attempt in self._running() if attempt.handler.exclusive and attempt.cause is None]

@@ -62,3 +62,23 @@ async def test_an_exclusive_attempt_that_stopped_for_its_lease_is_handed_back() 
         outcome = await stage.ledger.outcome(grant)
 
     assert outcome.report == "handed_back"
+
+
+async def test_an_exclusive_attempt_whose_grant_comes_when_its_lease_is_over_never_begins() -> None:
+    begun: list[str] = []
+    service = Service("test")
+
+    @service.handler("test.exclusive", exclusive=True)
+    async def note(name: str) -> None:
+        begun.append(name)
+
+    async with play(service) as stage:
+        stage.ledger.silent_on_beats = stage.ledger.silent_on_claims = True
+        grant = await stage.ledger.offer("test.exclusive", "exclusive")
+        await until(lambda: stage.ledger.claims)
+        await stage.clock.advance(21)
+        await stage.ledger.answer_claim(stage.ledger.claims[0])
+        outcome = await stage.ledger.outcome(grant)
+
+    assert begun == []
+    assert outcome.report == "handed_back"
