@@ -13,7 +13,7 @@
 | `record` | the record at the end: tasks, logs, what is left |
 | `logs` | what the processes said |
 | `chaos` | one run, from its start to its `findings` |
-| `figures`, `report` | what came of it, in numbers and on a page |
+| `figures`, `report`, `evidence` | what came of it, in numbers, on a page, and whole |
 
 What is promised, and judged, is written in `tests/proof`.
 """

@@ -9,7 +9,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from tests.faults.chaos import Run, Wish, run
+from tests.faults.chaos import Wish, run
+from tests.faults.evidence import keep
 from tests.faults.figures import figures
 from tests.faults.machine import machine, versions
 from tests.faults.report import Report
@@ -64,17 +65,7 @@ def _write(report: Report, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n")
     (folder / "report.md").write_text(report.as_markdown())
-    _write_evidence(report.run, folder)
-
-
-def _write_evidence(done: Run, folder: Path) -> None:
-    done.history.write(folder / "history.jsonl")
-    logs = folder / "logs"
-    logs.mkdir(exist_ok=True)
-    for old in logs.iterdir():
-        old.unlink()
-    for name, log in done.logs.items():
-        (logs / f"{name}.log").write_text(log)
+    keep(report.run, folder)
 
 
 def _refresh(report: Report, page: Path) -> None:
