@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backhaul_contracts.wire import Duration
 
@@ -24,6 +24,23 @@ def parse_size(value: object) -> object:
 
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+
+
+def parse_schedule(value: object) -> object:
+    """Lengths of time from a text such as `0s,5s,5m`."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+Schedule = Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(parse_schedule), Field(min_length=1)]
+
+DEFAULT_SCHEDULE = (
+    timedelta(0),
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    *(timedelta(hours=hours) for hours in (2, 5, 10, 14, 20, 24)),
+)
+"""That of Standard Webhooks: ten tries over three days."""
 
 
 class Settings(BaseSettings):
@@ -63,6 +80,16 @@ class Settings(BaseSettings):
 
     max_events: int = Field(default=100_000, ge=100)
     """The most events a task may have; an attempt that goes beyond fails."""
+
+    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    """What secrets in the store are encrypted with: 32 or more random characters, the same in every gateway, ledger and
+    notifier. None: no secret can be kept, so there are no webhooks; an embedded platform makes its own."""
+
+    webhook_allow_private: bool = False
+    """Whether webhooks may go to private, loopback and link-local addresses. An embedded platform allows it."""
+
+    webhook_schedule: Schedule = DEFAULT_SCHEDULE
+    """How long a webhook waits before each of its tries: `0s,5s,5m`."""
 
     log_format: str | None = Field(default=None, pattern="^(console|json)$")
     """`console` or `json`; None: console on a terminal, else JSON lines."""

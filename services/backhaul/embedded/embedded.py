@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from pydantic import SecretStr
+
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core.clock import SystemClock
 from backhaul.embedded.folder import MEMORY, DataFolder
@@ -29,6 +31,8 @@ async def embedded(
     settings = settings or Settings()
     clock = SystemClock()
     with DataFolder(data) as folder:
+        if settings.secret_key is None:
+            settings = settings.model_copy(update={"secret_key": SecretStr(folder.secret_key)})
         store = open_store(settings, clock, url=folder.database_url)
         broker = MemoryBroker()
         async with in_process(

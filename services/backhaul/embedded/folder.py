@@ -1,7 +1,9 @@
-"""The data folder of an embedded platform: its database, and the lock that keeps it to one process."""
+"""The data folder of an embedded platform: its database, its secret key, and the lock that keeps it to one process."""
 
 import fcntl
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +26,11 @@ class DataFolder:
             return "sqlite:///:memory:"
         return f"sqlite:///{(self._path / 'backhaul.db').resolve()}"
 
+    @property
+    def secret_key(self) -> str:
+        """What the secrets in the database are encrypted with: made on first use, and kept as long as the folder."""
+        return secrets.token_urlsafe(32) if self._path is None else _kept(self._path / "secret-key")
+
     def __enter__(self) -> Self:
         """Raises `ConfigurationError` if the folder cannot be used or another process holds it."""
         if self._path is not None:
@@ -36,6 +43,27 @@ class DataFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _kept(path: Path) -> str:
+    """The secret in the file, which appears with all of it at once: another process may look at the same moment."""
+    try:
+        if not path.exists():
+            _place(path, secrets.token_urlsafe(32))
+        return path.read_text()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the file {path} cannot be used: {error.strerror}: mend it, or choose another folder with --data"
+        ) from error
+
+
+def _place(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
 def _hold(path: Path) -> int:
