@@ -1,6 +1,7 @@
 """Clients over HTTP: they submit with keys and repeat what was not answered, watch, cancel, and run again."""
 
 import asyncio
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,7 +34,7 @@ class Client:
         async with asyncio.TaskGroup() as following:
             while not self._site.stop.is_set():
                 number += 1
-                kind, given = some_task(self._site)
+                kind, given = some_task(self._chance)
                 task = await self._submit(kind, given, f"{self._name}-{number}")
                 if task is not None:
                     following.create_task(self._follow(task))
@@ -122,23 +123,38 @@ class Client:
         return response
 
 
-def some_task(site: Site) -> tuple[str, dict[str, Any]]:
-    """A kind and an input, by chance: many short tasks, some long ones, some that fail."""
-    chance = site.chance
-    draw = chance.random()
-    if draw < 0.58:
-        return "quick.echo", {"seconds": round(chance.uniform(0, 0.05), 3)}
-    if draw < 0.65:
-        return "quick.trouble", {"failures": chance.randint(0, 3), "final": chance.random() < 0.4}
-    if draw < 0.77:
-        return "heavy.nap", {"seconds": round(chance.uniform(4, 12), 1)}
-    if draw < 0.88:
-        steps = chance.randint(30, 60) if chance.random() < 0.3 else chance.randint(2, 12)
-        return "heavy.walk", {"steps": steps, "seconds": round(chance.uniform(0.1, 0.3), 2)}
-    if draw < 0.95:
-        kind = chance.choice(("heavy.thread", "heavy.process"))
-        return kind, {"steps": chance.randint(1, 6), "seconds": 0.2}
-    return "heavy.exclusive", {"steps": chance.randint(1, 10), "seconds": 0.3}
+_MIX = {
+    "quick.echo": 54,
+    "quick.trouble": 7,
+    "quick.family": 4,
+    "heavy.walk": 11,
+    "heavy.nap": 12,
+    "heavy.thread": 4,
+    "heavy.process": 3,
+    "heavy.exclusive": 5,
+}
+"""Of a hundred tasks: many short ones, some that take seconds, some that fail."""
+
+
+def some_task(chance: random.Random) -> tuple[str, dict[str, Any]]:
+    """A kind and an input."""
+    (kind,) = chance.choices(list(_MIX), list(_MIX.values()))
+    return kind, _input(kind, chance)
+
+
+def _input(kind: str, chance: random.Random) -> dict[str, Any]:
+    match kind:
+        case "quick.echo":
+            return {"seconds": round(chance.uniform(0, 0.05), 3)}
+        case "quick.trouble":
+            return {"failures": chance.randint(0, 3), "final": chance.random() < 0.4}
+        case "heavy.walk":
+            steps = chance.randint(30, 60) if chance.random() < 0.3 else chance.randint(2, 12)
+            return {"steps": steps, "seconds": round(chance.uniform(0.1, 0.3), 2)}
+        case "heavy.nap":
+            return {"seconds": round(chance.uniform(4, 12), 1)}
+        case _:
+            return {"steps": chance.randint(1, 6), "seconds": 0.2}
 
 
 def _answer(response: httpx.Response | None) -> Answer:

@@ -157,10 +157,23 @@ def _after_kills(history: History) -> Iterable[timedelta]:
 
 
 def _after_return(history: History, server: str) -> Iterable[timedelta]:
+    """Left out are returns from which another outage of a server did not leave the time."""
     successes = sorted(event.at for event in history.of(LoggedEvent) if event.type == EventType.SUCCEEDED)
+    outages = _outages(history)
     for heal in history.of(Heal):
-        if heal.target == server and (first := _first(successes, heal.at)) is not None:
+        first = _first(successes, heal.at) if heal.target == server else None
+        if first is not None and not any(begin < first and end > heal.at for begin, end in outages):
             yield first - heal.at
+
+
+def _outages(history: History) -> list[tuple[datetime, datetime]]:
+    """From when until when a server was away."""
+    found: list[tuple[datetime, datetime]] = []
+    for server in (BROKER, DATABASE):
+        heals = [heal.at for heal in history.of(Heal) if heal.target == server]
+        begins = [fault.at for fault in history.of(Fault) if fault.target == server]
+        found += zip(begins, heals, strict=False)
+    return found
 
 
 def _until_answers(history: History, answered: Sequence[tuple[str, datetime]]) -> Iterable[timedelta]:

@@ -19,6 +19,10 @@ _STOPS_CODE = {FaultKind.KILL: "kill", FaultKind.PAUSE: "pause", FaultKind.FREEZ
 """What the checker calls those faults after which a worker's code did not run."""
 
 
+_BREATH = timedelta(seconds=3)
+"""How long a server is left alone after a fault: otherwise those that waited for it would join to one long outage."""
+
+
 class Injector:
     """A target suffers one fault at a time; others may suffer at the same time."""
 
@@ -78,7 +82,7 @@ class Injector:
             process.go_on()
             self._note(Heal, fault, workers)
         if not await process.ready():
-            self.complaints.append(f"{name} was not ready again within a minute after {fault.kind}")
+            self.complaints.append(f"{name} was not ready again within two minutes after {fault.kind}")
         if fault.kind not in {FaultKind.PAUSE, FaultKind.FREEZE}:
             self._note(Heal, fault)
 
@@ -103,6 +107,7 @@ class Injector:
             yield
             await asyncio.to_thread(server.start)
         self._note(Heal, fault)
+        await asyncio.sleep(_BREATH.total_seconds())
 
     def _note(self, what: type[Fault] | type[Heal], fault: Planned, workers: Iterable[str] = ()) -> None:
         now = datetime.now(UTC)

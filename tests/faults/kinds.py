@@ -74,6 +74,16 @@ async def trouble(wanted: Trouble, ctx: Context) -> Done:
         return _done(Work(steps=stumbles), ctx)
 
 
+@quick.handler("quick.family", retry=_PATIENT)
+async def family(work: Work, ctx: Context) -> Done:
+    """Calls children of both services, one after the other, and waits for each without a slot."""
+    with _noted(quick, ctx):
+        for step in range(work.steps):
+            kind = ("quick.echo", "heavy.thread")[step % 2]
+            await ctx.call(kind, {"seconds": work.seconds}, result=Done)
+        return _done(work, ctx)
+
+
 @heavy.handler("heavy.walk", retry=_PATIENT)
 async def walk(work: Work, ctx: Context) -> Done:
     """Goes on behind its checkpoint, and says every step: the attempt, and its number in it, counted from 1."""

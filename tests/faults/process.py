@@ -19,7 +19,8 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.proxy import Proxy
 from tests.support.sandbox import Sandbox
 
-_READY_TIMEOUT = timedelta(seconds=60)
+_READY_TIMEOUT = timedelta(seconds=120)
+"""The servers that it needs may be down for a part of that."""
 _LOOK = timedelta(milliseconds=100)
 _RESTART_PAUSE = timedelta(seconds=1)
 _DRAIN_TIMEOUT = timedelta(seconds=20)

@@ -39,7 +39,7 @@ class Publisher:
         async with asyncio.TaskGroup() as looking:
             while not self._site.stop.is_set():
                 number += 1
-                kind, given = some_task(self._site)
+                kind, given = some_task(self._site.chance)
                 key = f"{_NAME}-{number}"
                 await self._publish(kind, given, key)
                 looking.create_task(self._find(kind, key))

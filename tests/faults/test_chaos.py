@@ -14,7 +14,7 @@ from tests.support.rabbitmq import PrivateRabbitMQ
 
 pytestmark = pytest.mark.timeout(300)
 
-WISH = Wish(seed=17, length=timedelta(seconds=34), gap=timedelta(seconds=2.3), rate=6)
+WISH = Wish(seed=318, length=timedelta(seconds=34), gap=timedelta(seconds=2.3), rate=6)
 
 
 async def test_every_promise_is_kept_while_processes_links_and_servers_fail(
