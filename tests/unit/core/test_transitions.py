@@ -86,6 +86,18 @@ def test_a_claim_names_the_worker() -> None:
     assert [event.attempt for event in change(verdict).events] == [1]
 
 
+@pytest.mark.parametrize("forged", [{"attempt": 1}, {"attempt": 3}, {"token": "another"}])
+def test_a_report_counts_only_under_the_number_and_the_token_of_the_attempt(forged: dict[str, Any]) -> None:
+    """I5: either is enough to refuse it."""
+    task = running(attempt=1)
+
+    verdict = advance(task, SucceededReport(**{**of(task), **forged}), NOW, RULES)
+
+    assert task.attempt == 2
+    assert isinstance(verdict, Refusal)
+    assert verdict.ruling is Ruling.STALE
+
+
 def test_a_result_is_told_and_kept_as_it_was_sent() -> None:
     task = running()
 
