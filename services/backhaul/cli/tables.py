@@ -14,6 +14,7 @@ from rich.text import Text
 from backhaul.cli import wording
 from backhaul.cli.terminal import printable
 from backhaul.client import DeadLetter, KindInfo, QueueInfo, WorkerInfo
+from backhaul.core.apikeys import ApiKey
 from backhaul_contracts.deadletters import Encoding
 from backhaul_contracts.tasks import Status, Task
 
@@ -70,6 +71,16 @@ def queues(found: Sequence[QueueInfo]) -> Table:
         state = Text("paused", style="yellow") if queue.paused else Text("open")
         oldest = "" if queue.oldest_age is None else wording.length(queue.oldest_age)
         table.add_row(queue.name, state, str(queue.waiting), oldest, str(queue.running), f"{queue.rate:.3g}")
+    return table
+
+
+def api_keys(found: Sequence[ApiKey]) -> Table:
+    """One API key a row."""
+    table = _table("id", "name", "tenant", "scopes", "made", "state")
+    for key in found:
+        state = Text("valid") if key.revoked_at is None else Text("revoked", style="red")
+        named = printable(key.name), printable(key.tenant), " ".join(sorted(key.scopes))
+        table.add_row(key.id, *named, wording.age(key.created_at), state)
     return table
 
 

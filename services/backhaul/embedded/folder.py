@@ -27,6 +27,16 @@ class DataFolder:
         return f"sqlite:///{(self._path / 'backhaul.db').resolve()}"
 
     @property
+    def made(self) -> bool:
+        """Whether there is a platform in it, running or not."""
+        return self._path is not None and (self._path / "backhaul.db").exists()
+
+    def make(self) -> None:
+        """Let there be a folder. Raises `ConfigurationError`."""
+        if self._path is not None:
+            _make(self._path)
+
+    @property
     def secret_key(self) -> str:
         """What the secrets in the database are encrypted with: made on first use, and kept as long as the folder."""
         return secrets.token_urlsafe(32) if self._path is None else _kept(self._path / "secret-key")
@@ -66,14 +76,23 @@ def _place(path: Path, text: str) -> None:
     draft.unlink()
 
 
-def _hold(path: Path) -> int:
+def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"the data folder {path} cannot be used: {error.strerror}: choose another with --data")
+
+
+def _hold(path: Path) -> int:
+    _make(path)
+    try:
         lock = os.open(path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
-        raise ConfigurationError(
-            f"the data folder {path} cannot be used: {error.strerror}: choose another with --data"
-        ) from error
+        raise _unusable(path, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -159,6 +159,19 @@ queues = Table(
 )
 
 
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Word, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+
 def status_in(*statuses: Status) -> ColumnElement[bool]:
     """Whether a task has one of these statuses, written out in full: a partial index is used only for a condition
     that is plain when the statement is prepared."""

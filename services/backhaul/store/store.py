@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+from backhaul.core.apikeys import ApiKey
 from backhaul.core.commands import Command, Lose
 from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, Leases, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
@@ -11,6 +12,7 @@ from backhaul.core.transitions import Change, Refusal, Rules
 from backhaul.store import (
     accepting,
     advancing,
+    apikeys,
     claiming,
     debts,
     kinds,
@@ -132,3 +134,12 @@ class SqlStore:
     async def set_paused(self, queue: str, paused: bool) -> None:
         """From now on claims on `queue` are answered `paused`, or granted again. Raises as the port's methods do."""
         await self._runner.execute(partial(queues.set_paused, queue=queue, paused=paused))
+
+    async def add_api_key(self, key: ApiKey) -> None:
+        await self._runner.execute(partial(apikeys.add, key=key))
+
+    async def api_keys(self) -> list[ApiKey]:
+        return await self._runner.read(apikeys.read_api_keys)
+
+    async def revoke_api_key(self, key_id: str) -> ApiKey | None:
+        return await self._runner.execute(partial(apikeys.revoke, key_id=key_id))

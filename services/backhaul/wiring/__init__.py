@@ -1,6 +1,7 @@
 """Wiring: the one place where adapters are chosen and roles are put together. Everything heavy is imported on use."""
 
 from backhaul.wiring.adapters import open_broker, open_store
+from backhaul.wiring.apikeys import create_api_key, list_api_keys, revoke_api_key
 from backhaul.wiring.maintenance import apply_topology, check_database, check_topology, upgrade_database
 from backhaul.wiring.processes import run_gateway, run_ledger, run_server, run_worker
 
@@ -8,8 +9,11 @@ __all__ = [
     "apply_topology",
     "check_database",
     "check_topology",
+    "create_api_key",
+    "list_api_keys",
     "open_broker",
     "open_store",
+    "revoke_api_key",
     "run_gateway",
     "run_ledger",
     "run_server",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from backhaul.core.apikeys import ApiKey
 from backhaul.core.commands import Command, Lose
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Refusal
@@ -249,4 +250,16 @@ class Store(Protocol):
 
     async def purge(self, limit: int) -> int:
         """Delete up to `limit` tasks whose retention is over; returns how many."""
+        ...
+
+    async def add_api_key(self, key: ApiKey) -> None:
+        """Keep a key that was just made."""
+        ...
+
+    async def api_keys(self) -> list[ApiKey]:
+        """Every key that was ever made, the oldest first; those that are revoked too."""
+        ...
+
+    async def revoke_api_key(self, key_id: str) -> ApiKey | None:
+        """Let a key do nothing more, if it is not revoked already. Returns it, None if there is none."""
         ...
