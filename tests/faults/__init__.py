@@ -12,7 +12,7 @@
 | `hearing` | who listens to the public events |
 | `record` | the record at the end: tasks, logs, what is left |
 | `logs` | what the processes said |
-| `chaos` | one run, from its start to its `findings` |
+| `chaos` | one run, from its deployment to the judgement |
 | `figures`, `report`, `evidence` | what came of it, in numbers, on a page, and whole |
 
 What is promised, and judged, is written in `tests/proof`.

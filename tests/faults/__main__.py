@@ -28,7 +28,7 @@ def main() -> int:
         gap=timedelta(seconds=wanted.gap),
         rate=wanted.rate,
     )
-    command = f"make chaos MINUTES={wanted.minutes:g} SEED={wanted.seed}"
+    command = _command(wish, wanted.minutes)
     print(f"{command}: about {wanted.minutes + 1:.0f} minutes", flush=True)
     with PrivateRabbitMQ() as broker, PrivatePostgreSQL() as database:
         report = asyncio.run(_report(wish, broker, database, command))
@@ -53,6 +53,15 @@ def _arguments() -> argparse.Namespace:
     if wanted.seed is None:
         wanted.seed = random.randrange(10_000)
     return wanted
+
+
+def _command(wish: Wish, minutes: float) -> str:
+    """What repeats it."""
+    command = f"make chaos MINUTES={minutes:g} SEED={wish.seed}"
+    usual = Wish(seed=wish.seed, length=wish.length)
+    if wish == usual:
+        return command
+    return f"{command} ARGS='--gap {wish.gap.total_seconds():g} --rate {wish.rate:g}'"
 
 
 async def _report(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgreSQL, command: str) -> Report:
