@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from backhaul import CallFailed, Context, Fail, Rejected, Retry, Service
+from backhaul.broker.memory import Faults
 from backhaul.client import AsyncTask
 from backhaul.testing import Harness
 from tests.unit.worker import heavy
@@ -352,3 +354,19 @@ async def test_the_example_of_the_guide_runs() -> None:
         task = await platform.submit("report.write", ["One. Two.", "Three. Four."])
 
         assert await task.result(timeout="20s") == "One. Three."
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_no_message_that_is_lost_repeated_or_late_strands_a_call(seed: int) -> None:
+    family = Family(slots=3)
+    settings = {"heartbeat": timedelta(seconds=1), "lease": timedelta(seconds=6)}
+    async with Harness(family.service, settings=settings) as platform:
+        platform.broker.hub.faults = Faults(seed=seed, drop=0.1, duplicate=0.1, delay=0.1, reorder=0.1)
+        tasks = [await platform.submit("family.fan", 4, max_attempts=20) for _ in range(8)]
+        tasks += [await platform.submit("family.deep", 3, max_attempts=20) for _ in range(3)]
+
+        results = [await task.result(timeout="45s") for task in tasks]
+
+        platform.broker.hub.faults = Faults()
+        assert results == [[1, 2, 3, 4]] * 8 + [3] * 3
+        assert platform.platform.workers[0].view().running == 0
