@@ -5,6 +5,8 @@ VENV   ?= .venv
 PYTHON ?=
 FILE   ?=
 MINUTES ?= 2
+SEEDS  ?= 20000
+FIRST  ?=
 SEED   ?=
 ARGS   ?=
 
@@ -13,7 +15,7 @@ BIN     = $(VENV)/bin
 SOURCES = contracts services tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test chaos check format bench clean
+.PHONY: help demo dev test sim chaos check format bench clean
 
 help: ## what there is to do
 	@echo 'Usage: make TARGET [VENV=.venv] [PYTHON=python3.11]'
@@ -27,6 +29,9 @@ dev: $(VENV)/.demo ## the whole platform in one process on port 8080: make dev [
 
 test: $(VENV)/.dev ## all tests; servers that are installed here are started for them: make test [ARGS='-k word']
 	@$(BIN)/python -m pytest $(ARGS)
+
+sim: $(VENV)/.dev ## the platform in simulated time under seeded faults: make sim SEEDS=100000 [FIRST=0] [ARGS=…]
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)) $(ARGS)
 
 chaos: $(VENV)/.dev ## the deployment under load and seeded faults: make chaos MINUTES=10 [SEED=7] [ARGS='--into docs/reliability.md']
 	@$(BIN)/python -m tests.faults --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)

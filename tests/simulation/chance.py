@@ -1,0 +1,41 @@
+"""Chance by a seed: whatever of the product draws ids, tokens or times of its own draws them from the simulation."""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from backhaul.worker.attempts import Attempts
+from backhaul_contracts import ids
+from backhaul_contracts.claims import Grant
+from tests.simulation.loop import START, SimulatedLoop
+from tests.simulation.witness import saw_grant
+
+_START_NS = int(START.timestamp()) * 1_000_000_000
+
+
+@contextmanager
+def repeatable(loop: SimulatedLoop, draw: random.Random) -> Iterator[None]:
+    """Inside, ids, lease tokens and trace ids repeat themselves (all other chance is handed in where it is used), and
+    grants are witnessed."""
+    start = Attempts.start
+
+    def seen_start(attempts: Attempts, grant: Grant, *others: Any) -> None:
+        saw_grant(grant)
+        start(attempts, grant, *others)
+
+    clock = SimpleNamespace(time_ns=lambda: _START_NS + int(loop.time() * 1_000_000_000))
+    with ExitStack() as stack:
+        for target, replacement in (
+            ("backhaul_contracts.ids.os", SimpleNamespace(urandom=draw.randbytes)),
+            ("backhaul_contracts.ids.time", clock),
+            ("backhaul_contracts.ids._counter", ids._Counter()),
+            ("backhaul.store.claiming.token_urlsafe", lambda size: draw.randbytes(size).hex()),
+            ("backhaul.worker.attempts.Attempts.start", seen_start),
+            ("backhaul.worker.worker.Watchdog", nullcontext),  # a thread, on real time
+            ("backhaul.gateway.problems.secrets", SimpleNamespace(token_hex=lambda size: draw.randbytes(size).hex())),
+        ):
+            stack.enter_context(patch(target, replacement))
+        yield

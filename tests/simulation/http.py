@@ -1,0 +1,134 @@
+"""HTTP without a network: a client's request runs in the process of its gateway, and breaks when that dies."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from backhaul_contracts import codec
+from tests.simulation.loop import Process
+from tests.simulation.roles import GatewayRole
+from tests.simulation.weather import Weather
+
+
+class Lost(Exception):
+    """The connection broke, or was refused, or nobody answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+    def json(self) -> Any:
+        return codec.loads(self.body)
+
+
+class Exchange:
+    """One request and its answer, part by part."""
+
+    def __init__(self, method: str, target: str, body: bytes, headers: dict[bytes, bytes]) -> None:
+        path, _, query = target.partition("?")
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(b"content-type", b"application/json"), *headers.items()] if body else list(headers.items()),
+        }
+        self._body: bytes | None = body
+        self._parts: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._left = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self._parts.put_nowait(dict(message))
+
+    def break_off(self) -> None:
+        """The server is gone."""
+        self._parts.put_nowait(None)
+
+    def leave(self) -> None:
+        """The client is gone."""
+        self._left.set()
+
+    async def part(self) -> dict[str, Any]:
+        """The next part of the answer. Raises `Lost`."""
+        part = await self._parts.get()
+        if part is None:
+            raise Lost("the connection broke")
+        return part
+
+
+class Http:
+    """One client's way to the gateways."""
+
+    def __init__(self, weather: Weather) -> None:
+        self._weather = weather
+
+    async def call(
+        self,
+        gateway: GatewayRole,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        headers: dict[bytes, bytes] | None = None,
+        patience: float = 3.0,
+    ) -> Reply:
+        """The whole answer. Raises `Lost`: what was asked for may have been done."""
+        exchange = Exchange(method, target, b"" if body is None else codec.dumps(body), headers or {})
+        try:
+            async with asyncio.timeout(patience):
+                forget = await self.open(gateway, exchange)
+                try:
+                    start = await exchange.part()
+                    parts = []
+                    more = True
+                    while more:
+                        part = await exchange.part()
+                        parts.append(part.get("body", b""))
+                        more = part.get("more_body", False)
+                finally:
+                    forget()
+        except TimeoutError:
+            raise Lost("nobody answered in time") from None
+        finally:
+            exchange.leave()
+        return Reply(start["status"], dict(start["headers"]), b"".join(parts))
+
+    async def open(self, gateway: GatewayRole, exchange: Exchange) -> Callable[[], None]:
+        """Send the request on its way; the answer comes by the exchange. Returns what to call when it is done with."""
+        await asyncio.sleep(self._weather.way())
+        process = gateway.process
+        if process is None or not getattr(gateway, "calls", None):
+            raise Lost("the connection was refused")
+        forget = gateway.when_gone(exchange.break_off)
+        process.start(_serve(gateway, process, exchange))
+        return forget
+
+
+async def _serve(gateway: GatewayRole, process: Process, exchange: Exchange) -> None:
+    scope = exchange.scope
+    for route in gateway.calls:
+        if scope["method"] in route.answers and (match := route.path_regex.match(scope["path"])):
+            scope["path_params"] = match.groupdict()
+            try:
+                await route.handle(scope, exchange.receive, exchange.send)
+            except asyncio.CancelledError:
+                exchange.break_off()
+                raise
+            except Exception as error:  # noqa: BLE001 - what nobody foresaw is a finding
+                gateway.ground.witness.broken.append(
+                    f"{process.name}: {scope['method']} {scope['path']} failed: {type(error).__name__}: {error}"
+                )
+                exchange.break_off()
+            return
+    raise AssertionError(f"no route for {scope['method']} {scope['path']}")
