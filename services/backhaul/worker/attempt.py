@@ -98,6 +98,11 @@ class Attempt:
         return self.reports.key
 
     @property
+    def may_submit(self) -> bool:
+        """Whether the ledger takes tasks from it: not after a cancel, nor after its end."""
+        return not self.ended and self.cause not in (StopCause.CANCELLED, StopCause.REPLACED)
+
+    @property
     def in_thread(self) -> bool:
         return self.handler.run_in is RunIn.THREAD
 
@@ -110,14 +115,15 @@ class Attempt:
         """Ask the handler to stop. Returns whether it had not been asked before.
 
         An async handler gets `CancelledError`, once; a thread finds `ctx.cancelled` true; a process that nobody waits
-        for any more is killed.
+        for any more is killed. Whoever still waits for an answer when the attempt is over gets `CancelledError` too:
+        there will be none.
         """
         first = self.cause is None
         if first or cause is StopCause.REPLACED:
             self.cause = cause
         if first and self.interruptible is not None:
             self.interruptible.cancel()
-        elif first and self.is_blocking:
+        elif (first and self.is_blocking) or cause is StopCause.REPLACED:
             self.close_inquiries()
         if self.process is not None and self.cause is cause:
             self.process.stop(cause)

@@ -164,6 +164,7 @@ class Attempts:
 
     def _ask(self, attempt: Attempt, cause: StopCause, grace: timedelta | None = None) -> None:
         first = attempt.stop(cause)
+        self._waits.hurry(attempt)
         if attempt in self.running and (first or grace is not None):
             self._watch(attempt, attempt.handler.grace if grace is None else grace)
 

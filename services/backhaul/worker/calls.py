@@ -27,19 +27,18 @@ class Calls:
         self._submissions = submissions
         self._waits = waits
         self._timers = timers
-        self._pending: dict[Inquiry, str] = {}
-        """With the id of its task."""
+        self._pending: dict[Inquiry, None] = {}
 
     @property
     def pending(self) -> list[str]:
         """The tasks that are waited for."""
-        return list(dict.fromkeys(self._pending.values()))
+        return list(dict.fromkeys(inquiry.task_id for inquiry in self._pending))
 
     def done(self, task_ids: Iterable[str]) -> None:
         """These tasks are done, as a beat was answered: ask for their outcome."""
         done = set(task_ids)
-        for inquiry, task_id in self._pending.items():
-            if task_id in done:
+        for inquiry in self._pending:
+            if inquiry.task_id in done:
                 inquiry.ask_again()
 
     async def call(self, attempt: Attempt, name: str, kind: str, input: Json, patience: timedelta | None) -> Json:
@@ -60,19 +59,27 @@ class Calls:
                     self._timers.cancel(timer)
 
     async def _outcome(self, attempt: Attempt, inquiry: Inquiry) -> Mapping[str, Any]:
-        task = await self._submissions.accepted(inquiry)
+        task = await self._accepted(attempt, inquiry)
         if task["done"]:
             return task
-        self._waits.enter(attempt, str(task["id"]), inquiry.kind)
-        self._pending[inquiry] = str(task["id"])
+        self._waits.enter(attempt, inquiry.task_id, inquiry.kind)
+        self._pending[inquiry] = None
         try:
             return await self._submissions.ended(inquiry)
         except TimeoutError:  # said before a slot is waited for, which the child itself may hold
-            attempt.reports.add(bodies.abandoned(self._pending[inquiry]))
+            attempt.reports.add(bodies.abandoned(inquiry.task_id))
             raise
         finally:
             del self._pending[inquiry]
             await self._waits.leave(attempt)
+
+    async def _accepted(self, attempt: Attempt, inquiry: Inquiry) -> Mapping[str, Any]:
+        try:
+            return await self._submissions.accepted(inquiry)
+        except TimeoutError:
+            if await self._submissions.last_word(inquiry) is not None:
+                attempt.reports.add(bodies.abandoned(inquiry.task_id))
+            raise
 
 
 def _result(task: Mapping[str, Any]) -> Json:

@@ -148,6 +148,8 @@ class Claims:
     def _for_tokens(self, stream: TokenStream) -> Claim | None:
         offer = self._offers.make(len(stream.waiting))
         if not offer.counts:
+            if self._slots.resuming:  # what keeps every kind at its limit, and may wait for these very slots
+                stream.decline()
             return None
         tokens = list(stream.waiting)
         stream.waiting.clear()

@@ -25,6 +25,11 @@ class Inquiry:
         return str(self.message.correlation_id)
 
     @property
+    def task_id(self) -> str:
+        """Of the task as it was last heard of: one that was deleted is made anew."""
+        return "" if self.task is None else str(self.task["id"])
+
+    @property
     def done(self) -> bool:
         """Whether the task is."""
         return self.task is not None and bool(self.task.get("done"))

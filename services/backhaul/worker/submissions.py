@@ -26,6 +26,7 @@ from backhaul_contracts.wire import Json
 _log = logging.getLogger("backhaul.worker")
 
 _PATIENCE = timedelta(seconds=5)
+_MOMENTS = timedelta(seconds=2)
 _OPTIONS = frozenset(SubmitTask.model_fields) - {"kind", "input", "key", "parent_id"}
 _OVER = "the attempt is over"
 _REJECTED = RejectedReply.model_fields["type"].default
@@ -64,7 +65,7 @@ class Submissions:
         awaited: bool = False,
     ) -> Iterator[Inquiry]:
         """A submission, and what is heard of it while this is open. `awaited`: it is a call."""
-        if attempt.ended:
+        if not attempt.may_submit:
             raise asyncio.CancelledError(_OVER)
         body = _body(attempt.grant.task_id, kind, input, options)
         inquiry = Inquiry(self._message(attempt, name, body, awaited=awaited), kind)
@@ -86,6 +87,13 @@ class Submissions:
                 await inquiry.wait()
             finally:
                 self._timers.cancel(timer)
+        return inquiry.task
+
+    async def last_word(self, inquiry: Inquiry) -> Mapping[str, Any] | None:
+        """The task that nobody waits for any more, if it is heard of within moments: it may just be being accepted."""
+        if inquiry.task is None:
+            inquiry.news.clear()
+            await self._timers.within(_MOMENTS, inquiry.news.wait())
         return inquiry.task
 
     async def ended(self, inquiry: Inquiry) -> Mapping[str, Any]:

@@ -118,7 +118,7 @@ class TokenStream:
             return 0
         room = self._slots.free
         if all(kind.handler.slots is not None for kind in self._kinds):
-            startable = sum((kind.handler.slots or 0) - kind.running for kind in self._kinds)
+            startable = sum((kind.handler.slots or 0) - kind.running - kind.resuming for kind in self._kinds)
             room = min(room, startable - len(self.waiting) - self.claimed)
         return max(0, room)
 
@@ -163,6 +163,13 @@ class TokenStream:
         self.waiting.clear()
         self._surplus.clear()
         self._aged.clear()
+
+    def decline(self) -> None:
+        """Nothing can be claimed for the tokens that wait: they go back, and keep no slots."""
+        self._slots.unreserve(len(self.waiting))
+        self._surplus.extend(self.waiting)
+        self.waiting.clear()
+        self._on_unbalanced()
 
     def settle(self, token: Token) -> None:
         """The token has done its work, and its slot is free."""

@@ -75,6 +75,11 @@ class Waits:
             if self._resuming.get(attempt) is turn:
                 self._go(attempt)
 
+    def hurry(self, attempt: Attempt) -> None:
+        """It was asked to stop: it waits for no slot any longer."""
+        if attempt in self._resuming:
+            self._go(attempt)
+
     def go_on(self) -> bool:
         """Let attempts resume for which there are slots, in the order of their asking. Whether any has."""
         going = []
@@ -88,8 +93,7 @@ class Waits:
 
     def end(self, attempt: Attempt) -> None:
         """The handler has ended: give back its slot, if it has one."""
-        if attempt in self._resuming:
-            self._go(attempt)
+        self.hurry(attempt)
         attempt.wait = None
         if self._waiting.pop(attempt, None) is None:
             self._vacate(attempt)
