@@ -20,6 +20,14 @@ from backhaul_contracts.listings import KindPage, QueuePage, WorkerPage
 from backhaul_contracts.problems import Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Task, TaskPage
+from backhaul_contracts.webhooks import (
+    ChangedWebhookEndpoint,
+    NewWebhookEndpoint,
+    WebhookDelivery,
+    WebhookDeliveryPage,
+    WebhookEndpoint,
+    WebhookEndpointPage,
+)
 
 MESSAGES: tuple[type[BaseModel], ...] = (
     m.Submitted,
@@ -40,7 +48,14 @@ MESSAGES: tuple[type[BaseModel], ...] = (
 )
 """One CloudEvent each; between our own processes they travel in arrays."""
 
-REQUESTS: tuple[type[BaseModel], ...] = (SubmitTask, SubmitBatch, CancelTask, ReplayTask)
+REQUESTS: tuple[type[BaseModel], ...] = (
+    SubmitTask,
+    SubmitBatch,
+    CancelTask,
+    ReplayTask,
+    NewWebhookEndpoint,
+    ChangedWebhookEndpoint,
+)
 """What a client writes: these schemas say what is read, the others what is written."""
 
 BODIES: tuple[type[BaseModel], ...] = (
@@ -53,6 +68,10 @@ BODIES: tuple[type[BaseModel], ...] = (
     WorkerPage,
     QueuePage,
     DeadLetterPage,
+    WebhookEndpoint,
+    WebhookEndpointPage,
+    WebhookDelivery,
+    WebhookDeliveryPage,
     Problem,
 )
 """What a client is answered."""

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from backhaul_contracts.webhooks import TaskWebhook
 from backhaul_contracts.wire import Duration, Json, Key, Metadata, Moment, Priority, Strict, TaskIdText, Text
 
 MOST_METADATA = 50
@@ -25,6 +26,7 @@ class SubmitTask(Strict):
     max_attempts: int | None = Field(default=None, ge=1, le=1000, strict=True)
     metadata: Metadata = Field(default_factory=dict, max_length=MOST_METADATA)
     parent_id: TaskIdText | None = None
+    webhook: TaskWebhook | None = None
 
     @field_validator("timeout")
     @classmethod

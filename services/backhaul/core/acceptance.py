@@ -13,12 +13,14 @@ from backhaul.core.errors import Rejected
 from backhaul.core.fingerprint import fingerprint
 from backhaul.core.record import Caller, Draft, RawJson, Record
 from backhaul.core.replies import ReplyTo, noted
+from backhaul.core.webhooks import WebhookRules
 from backhaul_contracts import codec
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.problems import Fault, ProblemCode
 from backhaul_contracts.submissions import SubmitTask
 from backhaul_contracts.tasks import Status
+from backhaul_contracts.webhooks import TaskWebhook
 from backhaul_contracts.wire import Json, Key
 
 TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
@@ -50,9 +52,11 @@ class Origin:
 class Acceptance:
     """Checks submissions and makes drafts of them."""
 
-    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue, clock: Clock, webhooks: WebhookRules | None = None) -> None:
+        """Without rules for webhooks, submissions that want one are refused."""
         self._catalogue = catalogue
         self._clock = clock
+        self._webhooks = webhooks or WebhookRules()
 
     async def draft(self, body: Json, origin: Origin) -> Draft:
         """The task that `body` (the fields of `POST /v1/tasks`) asks for. Raises `Rejected`, pointing at each fault."""
@@ -62,7 +66,14 @@ class Acceptance:
         self._catalogue.check(spec, wanted.input)
         if wanted.queue is not None and not await self._catalogue.has_queue(wanted.queue):
             raise _invalid("/queue", f"There is no queue {wanted.queue!r}: no announced kind waits in it.")
-        return _draft(wanted, spec, key, origin, self._clock.now())
+        return _draft(wanted, spec, key, origin, self._clock.now(), self._webhook(wanted.webhook))
+
+    def _webhook(self, webhook: TaskWebhook | None) -> RawJson | None:
+        if webhook is None:
+            return None
+        if fault := self._webhooks.fault(webhook.url):
+            raise _invalid("/webhook/url", fault)
+        return self._webhooks.kept(webhook)
 
 
 def _parse(body: Json) -> SubmitTask:
@@ -106,7 +117,9 @@ def _checked(key: str) -> str:
         raise _invalid("/key", f"What it was sent with cannot be a key: {faults(error)[0].detail}.") from error
 
 
-def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, now: datetime) -> Draft:
+def _draft(
+    wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, now: datetime, webhook: RawJson | None
+) -> Draft:
     starts = _starts(wanted, now)
     record = Record(
         id=new_task_id(to_ms(now)),
@@ -121,6 +134,7 @@ def _draft(wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, 
         parent_id=wanted.parent_id,
         replay_of=origin.replay_of,
         traceparent=origin.traceparent if TRACEPARENT.match(origin.traceparent or "") else None,
+        webhook=webhook,
         timeout=wanted.timeout or spec.timeout,
         grace=spec.grace,
         max_attempts=wanted.max_attempts or spec.retry.max_attempts,

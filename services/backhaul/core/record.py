@@ -31,6 +31,8 @@ class Record:
     parent_id: str | None = None
     replay_of: str | None = None
     traceparent: str | None = None
+    webhook: RawJson | None = None
+    """Where its events go beside the tenant's endpoints: `backhaul.core.webhooks`."""
 
     timeout: timedelta
     grace: timedelta

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from backhaul.core.record import Record, Snapshot
 from backhaul_contracts import codec
@@ -15,21 +16,37 @@ def task_path(task_id: str) -> str:
     return f"/v1/tasks/{task_id}"
 
 
+class TaskParts(NamedTuple):
+    """The JSON of a task around its payloads: `head`, the input, `middle`, the result or null, `tail`."""
+
+    head: str
+    middle: str
+    tail: str
+
+
 def task_json(snapshot: Snapshot) -> str:
     """The task as `backhaul_contracts.tasks.Task` describes it."""
-    record = snapshot.record
-    return (
+    head, middle, tail = task_parts(snapshot.record)
+    return f"{head}{snapshot.input}{middle}{snapshot.result or 'null'}{tail}"
+
+
+def task_parts(record: Record) -> TaskParts:
+    """What `task_json` says beside the payloads, for whoever has these elsewhere."""
+    head = (
         f'{{"id":"{record.id}","kind":{json_name(record.kind)},"status":"{record.status}",'
         f'"done":{"true" if record.status.done else "false"},'
         f'"attempt":{record.attempt},"max_attempts":{record.max_attempts},"seq":{record.seq},'
-        f'"progress":{record.progress or "null"},"input":{snapshot.input},'
-        f'"result":{snapshot.result or "null"},"error":{record.error or "null"},'
+        f'"progress":{record.progress or "null"},"input":'
+    )
+    tail = (
+        f',"error":{record.error or "null"},'
         f'"tenant":{json_name(record.tenant)},"queue":{json_name(record.queue)},"priority":{record.priority},'
         f'"key":{json_text(record.key)},"metadata":{record.metadata},'
         f'"parent_id":{json_text(record.parent_id)},"replay_of":{json_text(record.replay_of)},'
         f"{_times(record)},"
         f'"cancel":{_cancel(record)},"links":{_links(record.id)}}}'
     )
+    return TaskParts(head, ',"result":', tail)
 
 
 def _times(record: Record) -> str:

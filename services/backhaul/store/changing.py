@@ -86,7 +86,7 @@ def write(
     if not changes and not children:
         return dispatch
     parameters = _states.rows(_last(changes)), journal.logged(dispatch), journal.owed(dispatch)
-    return journal.under(_WRITE.execute(connection, *parameters).scalar(), dispatch)
+    return journal.written(connection, _WRITE.execute(connection, *parameters), dispatch)
 
 
 def _last(changes: Sequence[Change]) -> list[dict[str, Any]]:

@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Text, insert, select
+from sqlalchemy import BigInteger, Connection, CursorResult, Integer, Text, exists, insert, select
 
 from backhaul.core.clock import to_ms
 from backhaul.core.ports.store import Children, Dispatch, Happening, Token
 from backhaul.core.record import Event, Record
 from backhaul.core.transitions import Change
+from backhaul.store import notifying
 from backhaul.store.functions import store_now
 from backhaul.store.recordset import Recordset
-from backhaul.store.schema import events, outbox
+from backhaul.store.schema import IS_ENABLED, endpoints, events, outbox
 from backhaul.store.together import Together
 from backhaul_contracts import codec
 from backhaul_contracts.ids import TaskId
@@ -28,9 +29,14 @@ _debts = Recordset("debts", payload=Text)
 
 LOG = insert(events).from_select(_events.names, select(_events.table))
 OWE = (
-    insert(outbox).from_select(["created_at", "payload"], select(store_now(), _debts.c.payload)).returning(outbox.c.id)
+    insert(outbox)
+    .from_select(["created_at", "payload"], select(store_now(), _debts.c.payload))
+    .returning(outbox.c.id, exists(select(endpoints.c.id).where(IS_ENABLED)).label("heard"))
 )
-"""Answers the id of what is owed, or nothing if nothing is."""
+"""Answers the id of what is owed, and whether any endpoint hears of events; nothing if nothing is owed.
+
+Whatever a webhook may tell is owed to the broker, too: so to know that there is none costs no statement of its own.
+"""
 
 
 _WRITE = Together(LOG, last=OWE)
@@ -41,7 +47,7 @@ def write(connection: Connection, changes: Sequence[Change]) -> Dispatch:
     found = dispatch(changes)
     if not changes:
         return found
-    return under(_WRITE.execute(connection, logged(found), owed(found)).scalar(), found)
+    return written(connection, _WRITE.execute(connection, logged(found), owed(found)), found)
 
 
 def dispatch(changes: Sequence[Change], waiting: Sequence[Record] = (), children: Sequence[Children] = ()) -> Dispatch:
@@ -70,9 +76,13 @@ def owed(dispatch: Dispatch) -> Mapping[str, Any]:
     return _debts.rows([{"payload": codec.dumps(payload).decode()}])
 
 
-def under(outbox_id: int | None, dispatch: Dispatch) -> Dispatch:
-    """The dispatch as it was written."""
-    return replace(dispatch, outbox_id=None if outbox_id is None else str(outbox_id))
+def written(connection: Connection, answer: CursorResult[Any], dispatch: Dispatch) -> Dispatch:
+    """The dispatch as it was written, of which `OWE` has answered this. Webhooks have got their deliveries."""
+    row = answer.first()
+    if row is None:
+        return dispatch
+    notifying.record(connection, dispatch.happenings, heard=bool(row.heard))
+    return replace(dispatch, outbox_id=str(row.id))
 
 
 def _tokens(changes: Sequence[Change]) -> tuple[Token, ...]:

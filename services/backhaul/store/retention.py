@@ -10,7 +10,7 @@ from backhaul.store import metadata
 from backhaul.store.changing import locked
 from backhaul.store.functions import store_now
 from backhaul.store.records import TASK_IDS, read_record, record_columns
-from backhaul.store.schema import IS_HELD, events, states, tasks, workers
+from backhaul.store.schema import IS_HELD, deliveries, events, states, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import TERMINAL
@@ -45,6 +45,8 @@ _DELETE = tuple(
     delete(column.table).where(column.in_(select(TASK_IDS.c.task_id)))
     for column in (events.c.task_id, tasks.c.id, states.c.task_id)
 )
+# Only on request: what is still on its way when the task's time is over arrives all the same.
+_DELETE_DELIVERIES = delete(deliveries).where(deliveries.c.task_id.in_(select(TASK_IDS.c.task_id)))
 _FORGET_WORKERS = delete(workers).where(
     workers.c.lease_until < _now - length_ms(_WORKERS_REMEMBERED),
     not_(exists().where(states.c.worker_id == workers.c.id, IS_HELD)),
@@ -59,6 +61,7 @@ def forget(connection: Connection, tenant: str, task_id: TaskId) -> Record | Non
         return None
     if record.status.done:
         _delete(connection, [record])
+        connection.execute(_DELETE_DELIVERIES, TASK_IDS.values([task_id]))
     return record
 
 

@@ -9,6 +9,8 @@ milliseconds, payloads are JSON kept as text. There are no foreign keys: whoever
 (`retention`), and nothing else may pay for the check.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -46,6 +48,7 @@ tasks = Table(
     Column("parent_id", Word),
     Column("replay_of", Text),
     Column("traceparent", Text),
+    Column("webhook", Text),
     Column("timeout_ms", BigInteger, nullable=False),
     Column("grace_ms", BigInteger, nullable=False),
     Column("max_attempts", Integer, nullable=False),
@@ -158,6 +161,47 @@ queues = Table(
     Column("paused", Boolean, nullable=False),
 )
 
+endpoints = Table(
+    "endpoints",
+    METADATA,
+    Column("id", Word, primary_key=True),
+    Column("tenant", Word, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", Text, nullable=False),
+    Column("description", Text),
+    Column("secret", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled", Text),
+)
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("id", Word, primary_key=True),
+    Column("tenant", Word, nullable=False),
+    Column("target", Word, nullable=False),
+    Column("endpoint_id", Word),
+    Column("task_id", Word),
+    Column("event", Text, nullable=False),
+    Column("url", Text),
+    Column("secret", Text),
+    Column("state", Word, nullable=False, server_default="pending"),
+    Column("tried", Integer, nullable=False, server_default="0"),
+    Column("tries", Text, nullable=False, server_default=""),  # JSON objects with commas between them
+    Column("next_at", BigInteger),
+    Column("claim", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("body", Text, nullable=False),
+)
+
+tenant_secrets = Table(
+    "tenant_secrets",
+    METADATA,
+    Column("tenant", Word, primary_key=True),
+    Column("secret", Text, nullable=False),
+)
+
 
 api_keys = Table(
     "api_keys",
@@ -188,6 +232,15 @@ IS_UNSTARTED = and_(
     status_in(Status.SCHEDULED, Status.QUEUED),
 )
 
+
+def _where(column: Column[Any]) -> dict[str, Any]:
+    """An index of only those rows in which `column` is not NULL."""
+    return {"postgresql_where": column.is_not(None), "sqlite_where": column.is_not(None)}
+
+
+IS_ENABLED = endpoints.c.disabled.is_(None)
+IS_PENDING = deliveries.c.state == literal_column("'pending'")
+
 _KEYED = tasks.c.key.is_not(None)
 _PARENTED = tasks.c.parent_id.is_not(None)
 _RETAINED = states.c.retained_until.is_not(None)
@@ -214,3 +267,15 @@ Index("states_expiring", states.c.expires_at, postgresql_where=IS_UNSTARTED, sql
 Index("states_held", states.c.worker_id, postgresql_where=IS_HELD, sqlite_where=IS_HELD)
 Index("states_claimed", states.c.claim_id, postgresql_where=IS_HELD, sqlite_where=IS_HELD)
 Index("states_retained", states.c.retained_until, postgresql_where=_RETAINED, sqlite_where=_RETAINED)
+Index("endpoints_of_tenant", endpoints.c.tenant, endpoints.c.id)
+Index("endpoints_enabled", endpoints.c.tenant, postgresql_where=IS_ENABLED, sqlite_where=IS_ENABLED)
+Index(
+    "deliveries_due",
+    deliveries.c.target,
+    deliveries.c.next_at,
+    postgresql_where=IS_PENDING,
+    sqlite_where=IS_PENDING,
+)
+Index("deliveries_of_endpoint", deliveries.c.endpoint_id, deliveries.c.id, **_where(deliveries.c.endpoint_id))
+Index("deliveries_of_task", deliveries.c.task_id, deliveries.c.id, **_where(deliveries.c.task_id))
+Index("deliveries_ended", deliveries.c.ended_at, **_where(deliveries.c.ended_at))

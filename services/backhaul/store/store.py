@@ -25,6 +25,7 @@ from backhaul.store import (
     timekeeping,
 )
 from backhaul.store.runner import Runner
+from backhaul.store.webhooks import SqlWebhookStore
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim
 from backhaul_contracts.ids import TaskId
@@ -32,7 +33,7 @@ from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.listings import QueueInfo, WorkerInfo
 
 
-class SqlStore:
+class SqlStore(SqlWebhookStore):
     """`backhaul.core.ports.store.Store` on a SQL database. What is asked for nothing goes to no database."""
 
     def __init__(self, runner: Runner, rules: Rules) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.commands import Command, Lose
+from backhaul.core.ports.webhooks import WebhookStore
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Refusal
 from backhaul_contracts.beats import Beat
@@ -124,7 +125,7 @@ class TaskQuery:
     limit: int = 50
 
 
-class Store(Protocol):
+class Store(WebhookStore, Protocol):
     """See the module's docstring for what holds of every method."""
 
     async def start(self) -> None:

@@ -1,0 +1,173 @@
+"""The role: takes deliveries that are due, tries them, and notes what became of them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from random import SystemRandom
+
+from backhaul.core.batching import Batcher
+from backhaul.core.clock import Clock
+from backhaul.core.complaints import Complaints
+from backhaul.core.errors import ConfigurationError, StoreUnavailable
+from backhaul.core.ports.store import Store
+from backhaul.core.ports.webhooks import Mail, Postmark
+from backhaul.core.record import RawJson
+from backhaul.core.sealing import Vault
+from backhaul.notifier.network import Resolve, Resolver
+from backhaul.notifier.post import Answer, Post
+from backhaul.notifier.schedule import Schedule, postponed
+from backhaul.notifier.signing import Signer
+from backhaul.notifier.targets import TOTAL, Targets
+from backhaul.settings import Settings
+from backhaul_contracts.webhooks import WebhookAttempt
+
+_log = logging.getLogger("backhaul.notifier")
+
+LEASE = timedelta(seconds=60)
+"""How long a delivery is one notifier's; a try, its note and a pause of the store fit in."""
+
+_LOOK_EVERY = timedelta(seconds=0.5)
+_RETRY = timedelta(seconds=1)
+_PURGE_EVERY = timedelta(minutes=1)
+_PURGED_AT_ONCE = 1_000
+_NOTED_AT_ONCE = 200
+_FAREWELL = timedelta(seconds=2)
+
+
+class Notifier:
+    """One notifier. Any number may run: what one has taken, no other tries before its lease is over."""
+
+    def __init__(
+        self, store: Store, vault: Vault, *, settings: Settings, clock: Clock, resolve: Resolve | None = None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._schedule = Schedule(settings.webhook_schedule, SystemRandom().random)
+        self._signer = Signer(store, vault)
+        self._resolver = Resolver(TOTAL)
+        self._post = Post(resolve or self._resolver, clock, allow_private=settings.webhook_allow_private)
+        self._targets = Targets()
+        self._postmarks: Batcher[Postmark, None] = Batcher(self._note, limit=_NOTED_AT_ONCE)
+        self._under_way: dict[str, Mail] = {}
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until cancelled. What is under way then is due again at once, for others."""
+        self.wake()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._postmarks.run())
+                group.create_task(self._tick())
+                group.create_task(self._purge())
+                await self._send_all(group)
+        finally:
+            await self._hand_back()
+            await self._post.close()
+            self._resolver.close()
+
+    def wake(self) -> None:
+        """Look now: there may be something that is due."""
+        self._wake.set()
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(_LOOK_EVERY)
+            self.wake()
+
+    async def _send_all(self, group: asyncio.TaskGroup) -> None:
+        complaints = Complaints(_log)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                taken = await self._take()
+            except StoreUnavailable as error:
+                complaints.say("the store of deliveries", error)
+                continue
+            complaints.settle("the store of deliveries")
+            for mail in taken:
+                self._targets.begin(mail.target)
+                self._under_way[mail.id] = mail
+                group.create_task(self._deliver(mail))
+
+    async def _take(self) -> Sequence[Mail]:
+        targets = self._targets
+        if not targets.room:
+            return ()
+        return await self._store.take_mail(targets.room, targets.most(), targets.each, LEASE)
+
+    async def _deliver(self, mail: Mail) -> None:
+        answered = True
+        try:
+            postmark = self._schedule.early(mail, self._clock.now() - mail.created_at)
+            if postmark is None:
+                postmark, answered = await self._try(mail)
+            await self._noted(postmark)
+            self._under_way.pop(mail.id, None)
+        finally:
+            self._targets.end(mail.target, answered=answered)
+            self.wake()
+
+    async def _try(self, mail: Mail) -> tuple[Postmark, bool]:
+        """What became of it, and whether the receiver has answered at all."""
+        began = self._clock.now()
+        try:
+            headers = await self._signer.headers(mail, began)
+        except StoreUnavailable:
+            return postponed(mail, _RETRY), True
+        except ConfigurationError as error:
+            _log.error("delivery %s cannot be signed: %s", mail.id, error)
+            answer = Answer(error="it cannot be signed: its secret was encrypted under another key")
+        else:
+            answer = await self._post.send(mail.url, headers, mail.body.encode())
+        attempt = _attempt(answer, began, self._clock.now())
+        postmark = self._schedule.postmark(mail, answer, RawJson(attempt.model_dump_json()))
+        _tell(mail, answer, postmark)
+        return postmark, answer.status is not None
+
+    async def _noted(self, postmark: Postmark) -> None:
+        """Note it, however long the store is away: after its lease others may send it once more."""
+        while True:
+            try:
+                await self._postmarks.submit(postmark)
+            except StoreUnavailable:
+                await self._clock.sleep(_RETRY)
+            else:
+                return
+
+    async def _note(self, postmarks: Sequence[Postmark]) -> Sequence[None]:
+        await self._store.note_mail(postmarks)
+        return [None] * len(postmarks)
+
+    async def _hand_back(self) -> None:
+        left = [postponed(mail, timedelta(0)) for mail in self._under_way.values()]
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_FAREWELL.total_seconds()):
+                await self._store.note_mail(left)
+
+    async def _purge(self) -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                while await self._store.purge_deliveries(self._settings.retention, _PURGED_AT_ONCE) == _PURGED_AT_ONCE:
+                    pass
+            await self._clock.sleep(_PURGE_EVERY)
+
+
+def _attempt(answer: Answer, began: datetime, ended: datetime) -> WebhookAttempt:
+    return WebhookAttempt(
+        at=began, status=answer.status, error=answer.error, duration_ms=(ended - began) // timedelta(milliseconds=1)
+    )
+
+
+def _tell(mail: Mail, answer: Answer, postmark: Postmark) -> None:
+    """The log names the receiver by its origin: what follows it in a URL may be a secret."""
+    what = answer.status or answer.error
+    if postmark.gone:
+        _log.warning("%s wants no more (410): it gets nothing until somebody enables it", mail.target)
+    elif postmark.state == "failed":
+        _log.warning("delivery %s to %s is given up after %d tries: %s", mail.id, mail.target, postmark.tried, what)
+    else:
+        _log.debug("delivery %s to %s: %s", mail.id, mail.target, what)

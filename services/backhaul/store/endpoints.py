@@ -1,0 +1,172 @@
+"""Endpoints: registered receivers of webhooks, the secrets that sign, and the deliveries as lists show them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from backhaul.core.clock import from_ms, to_ms
+from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, DeliveryState, Endpoint
+from backhaul.core.record import RawJson
+from backhaul.store.functions import store_now
+from backhaul.store.schema import IS_PENDING, deliveries, endpoints, tenant_secrets
+from backhaul.store.times import milliseconds
+from backhaul_contracts import codec
+from backhaul_contracts.ids import TaskId
+
+_PROPOSE = insert(tenant_secrets).on_conflict_do_nothing()
+_SECRET = select(tenant_secrets.c.secret).where(tenant_secrets.c.tenant == bindparam("of"))
+_ADD = insert(endpoints).on_conflict_do_nothing()
+_OF_TENANT = select(endpoints).where(endpoints.c.tenant == bindparam("of"))
+_ENDPOINT = _OF_TENANT.where(endpoints.c.id == bindparam("named"))
+_this = (endpoints.c.tenant == bindparam("of")) & (endpoints.c.id == bindparam("named"))
+_CHANGED = ("url", "events", "description", "disabled")
+_SET = update(endpoints).where(_this).values({name: bindparam(f"new_{name}") for name in _CHANGED})
+_REMOVE = delete(endpoints).where(_this)
+_its = deliveries.c.endpoint_id == bindparam("named")
+_REMOVE_ITS = delete(deliveries).where(_its)
+_FAIL_ITS = (
+    update(deliveries)
+    .where(_its, IS_PENDING)
+    .values(state=str(DeliveryState.FAILED), next_at=None, claim=None, ended_at=store_now())
+)
+_ADD_DELIVERY = insert(deliveries).on_conflict_do_nothing()
+_SHOWN = select(
+    deliveries.c.id,
+    deliveries.c.tenant,
+    deliveries.c.endpoint_id,
+    deliveries.c.task_id,
+    deliveries.c.event,
+    func.coalesce(deliveries.c.url, endpoints.c.url).label("url"),
+    deliveries.c.state,
+    deliveries.c.tries,
+    deliveries.c.next_at,
+    deliveries.c.created_at,
+).join_from(deliveries, endpoints, deliveries.c.endpoint_id == endpoints.c.id, isouter=True)
+_AGAIN = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("named"))
+    .values(state=str(DeliveryState.PENDING), tried=0, claim=None, next_at=store_now(), ended_at=None)
+)
+
+
+def tenant_secret(connection: Connection, tenant: str, proposal: str) -> str:
+    """See `WebhookStore.tenant_secret`."""
+    connection.execute(_PROPOSE, {"tenant": tenant, "secret": proposal})
+    return str(connection.execute(_SECRET, {"of": tenant}).scalar_one())
+
+
+def add(connection: Connection, endpoint: Endpoint) -> None:
+    """See `WebhookStore.add_endpoint`."""
+    row = {"id": endpoint.id, "tenant": endpoint.tenant, "secret": endpoint.secret, **_changeable(endpoint)}
+    connection.execute(_ADD, {**row, "created_at": to_ms(endpoint.created_at)})
+
+
+def _changeable(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "url": endpoint.url,
+        "events": codec.dumps(list(endpoint.events)).decode(),
+        "description": endpoint.description,
+        "disabled": endpoint.disabled,
+    }
+
+
+def endpoint(connection: Connection, tenant: str, endpoint_id: str) -> Endpoint | None:
+    """See `WebhookStore.endpoint`."""
+    row = connection.execute(_ENDPOINT, {"of": tenant, "named": endpoint_id}).first()
+    return None if row is None else _endpoint(row)
+
+
+def page(connection: Connection, tenant: str, before: str | None, limit: int) -> list[Endpoint]:
+    """See `WebhookStore.endpoints`."""
+    statement = _newest(_OF_TENANT, endpoints.c.id, before)
+    return [_endpoint(row) for row in connection.execute(statement, {"of": tenant, "before": before, "most": limit})]
+
+
+def _newest(statement: Select[Any], id_: ColumnElement[str], before: str | None) -> Select[Any]:
+    behind = statement if before is None else statement.where(id_ < bindparam("before"))
+    return behind.order_by(id_.desc()).limit(bindparam("most", type_=Integer))
+
+
+def _endpoint(row: Any) -> Endpoint:
+    return Endpoint(
+        id=row.id,
+        tenant=row.tenant,
+        url=row.url,
+        events=tuple(codec.loads(row.events)),
+        description=row.description,
+        secret=row.secret,
+        created_at=from_ms(row.created_at),
+        disabled=row.disabled,
+    )
+
+
+def set_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
+    """See `WebhookStore.set_endpoint`."""
+    named = {"of": endpoint.tenant, "named": endpoint.id}
+    changes = {f"new_{name}": value for name, value in _changeable(endpoint).items()}
+    found = connection.execute(_SET, {**named, **changes}).rowcount > 0
+    if found and endpoint.disabled is not None:
+        connection.execute(_FAIL_ITS, {"named": endpoint.id})
+    return found
+
+
+def remove(connection: Connection, tenant: str, endpoint_id: str) -> bool:
+    """See `WebhookStore.remove_endpoint`."""
+    found = connection.execute(_REMOVE, {"of": tenant, "named": endpoint_id}).rowcount > 0
+    if found:
+        connection.execute(_REMOVE_ITS, {"named": endpoint_id})
+    return found
+
+
+def add_delivery(connection: Connection, delivery: Delivery, body: str) -> None:
+    """See `WebhookStore.add_delivery`."""
+    row = {
+        "id": delivery.id,
+        "tenant": delivery.tenant,
+        "target": delivery.endpoint_id,
+        "endpoint_id": delivery.endpoint_id,
+        "event": delivery.event,
+        "body": body,
+        "created_at": to_ms(delivery.created_at),
+        "next_at": milliseconds(delivery.next_at),
+    }
+    connection.execute(_ADD_DELIVERY, row)
+
+
+def deliveries_of(connection: Connection, query: DeliveryQuery) -> list[Delivery]:
+    """See `WebhookStore.deliveries`."""
+    statement = _newest(_SHOWN.where(*_wanted(query)), deliveries.c.id, query.before)
+    parameters = {"before": query.before, "most": query.limit}
+    return [_delivery(row) for row in connection.execute(statement, parameters)]
+
+
+def redeliver(connection: Connection, query: DeliveryQuery, delivery_id: str) -> Delivery | None:
+    """See `WebhookStore.redeliver`."""
+    statement = _SHOWN.where(*_wanted(query), deliveries.c.id == bindparam("named"))
+    if connection.execute(statement, {"named": delivery_id}).first() is None:
+        return None
+    connection.execute(_AGAIN, {"named": delivery_id})
+    row = connection.execute(statement, {"named": delivery_id}).first()
+    return None if row is None else _delivery(row)
+
+
+def _wanted(query: DeliveryQuery) -> Sequence[ColumnElement[bool]]:
+    given = {"tenant": query.tenant, "endpoint_id": query.endpoint_id, "task_id": query.task_id}
+    return [deliveries.c[name] == value for name, value in given.items() if value is not None]
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row.id,
+        tenant=row.tenant,
+        endpoint_id=row.endpoint_id,
+        task_id=None if row.task_id is None else TaskId(row.task_id),
+        event=row.event,
+        url=row.url or "",
+        state=DeliveryState(row.state),
+        tries=RawJson(f"[{row.tries}]"),
+        next_at=None if row.next_at is None else from_ms(row.next_at),
+        created_at=from_ms(row.created_at),
+    )

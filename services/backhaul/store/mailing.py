@@ -1,0 +1,170 @@
+"""Mailing: deliveries that are due are taken by notifiers, each by one at a time, and what became of them is noted.
+
+Who takes a delivery moves the time at which it is due behind its lease: so those of a notifier that has died come up
+again by themselves. Targets are looked at one by one, so a long row of deliveries to one of them hides no other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from secrets import token_urlsafe
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
+
+from backhaul.core.clock import from_ms
+from backhaul.core.ports.webhooks import DeliveryState, Mail, Postmark
+from backhaul.store.functions import store_now
+from backhaul.store.recordset import Recordset
+from backhaul.store.schema import IS_ENABLED, IS_PENDING, deliveries, endpoints
+from backhaul.store.times import length_ms
+
+_now = select(store_now()).scalar_subquery()
+_most = bindparam("most", type_=Integer)
+
+# One step along the index for each target, as for queues.
+_first = select(func.min(deliveries.c.target).label("target")).where(IS_PENDING).cte("targets", recursive=True)
+_next = select(func.min(deliveries.c.target)).where(IS_PENDING, deliveries.c.target > _first.c.target).scalar_subquery()
+_TARGETS = _first.union_all(select(_next).where(_first.c.target.is_not(None)))
+_due_at = (
+    select(func.min(deliveries.c.next_at))
+    .where(IS_PENDING, deliveries.c.target == _TARGETS.c.target)
+    .correlate(_TARGETS)
+    .scalar_subquery()
+)
+_standing = (
+    select(_TARGETS.c.target, _due_at.label("due_at")).where(_TARGETS.c.target.is_not(None)).subquery("standing")
+)
+DUE = select(_standing.c.target).where(_standing.c.due_at <= _now).order_by(_standing.c.due_at).limit(_most)
+"""The targets of what is due, the one that waits longest first."""
+
+OF_TARGET = (
+    select(deliveries)
+    .where(IS_PENDING, deliveries.c.target == bindparam("target", type_=Text), deliveries.c.next_at <= _now)
+    .order_by(deliveries.c.next_at)
+    .limit(_most)
+    .with_for_update(skip_locked=True)
+)
+_ids = Recordset("delivery_ids", id=Text)
+_ENDPOINTS = select(endpoints.c.id, endpoints.c.url, endpoints.c.secret).join(_ids.table, endpoints.c.id == _ids.c.id)
+_TAKE = (
+    update(deliveries)
+    .where(deliveries.c.id.in_(select(_ids.c.id)))
+    .values(
+        claim=bindparam("given_claim", type_=Text),
+        next_at=store_now() + bindparam("lease_ms", type_=BigInteger),
+    )
+)
+
+_marks = Recordset("marks", id=Text, claim=Text, state=Text, tried=Integer, attempt=Text, next_ms=BigInteger)
+_appended = case(
+    (_marks.c.attempt.is_(None), deliveries.c.tries),
+    (deliveries.c.tries == literal_column("''"), _marks.c.attempt),
+    else_=deliveries.c.tries + literal_column("','") + _marks.c.attempt,
+)
+_NOTE = (
+    update(deliveries)
+    .where(deliveries.c.id == _marks.c.id, deliveries.c.claim == _marks.c.claim, IS_PENDING)
+    .values(
+        state=_marks.c.state,
+        tried=_marks.c.tried,
+        tries=_appended,
+        claim=None,
+        next_at=case((_marks.c.next_ms.is_(None), None), else_=store_now() + _marks.c.next_ms),
+        ended_at=case((_marks.c.next_ms.is_(None), store_now()), else_=None),
+    )
+)
+_gone = select(deliveries.c.endpoint_id).join(_ids.table, deliveries.c.id == _ids.c.id)
+_DISABLE = update(endpoints).where(endpoints.c.id.in_(_gone), IS_ENABLED).values(disabled="gone")
+_FAIL = (
+    update(deliveries)
+    .where(IS_PENDING, deliveries.c.endpoint_id.in_(_gone))
+    .values(state=str(DeliveryState.FAILED), next_at=None, claim=None, ended_at=store_now())
+)
+
+_over = (
+    select(deliveries.c.id)
+    .where(deliveries.c.ended_at <= _now - bindparam("age_ms", type_=BigInteger))
+    .order_by(deliveries.c.ended_at)
+    .limit(_most)
+)
+_PURGE = delete(deliveries).where(deliveries.c.id.in_(_over))
+
+
+def due(connection: Connection, most: int) -> Sequence[str]:
+    """The targets of what is due."""
+    return connection.execute(DUE, {"most": most}).scalars().all()
+
+
+def take(
+    connection: Connection, targets: Sequence[str], room: int, most: Mapping[str, int], usual: int, lease: timedelta
+) -> list[Mail]:
+    """See `WebhookStore.take_mail`."""
+    rows: list[Any] = []
+    for target in targets:
+        limit = min(most.get(target, usual), room - len(rows))
+        if limit > 0:
+            rows += connection.execute(OF_TARGET, {"target": target, "most": limit}).all()
+    if not rows:
+        return []
+    claim = token_urlsafe(12)
+    taken = {"given_claim": claim, "lease_ms": length_ms(lease), **_ids.values(row.id for row in rows)}
+    connection.execute(_TAKE, taken)
+    return list(_mails(connection, rows, claim))
+
+
+def _mails(connection: Connection, rows: Sequence[Any], claim: str) -> Iterator[Mail]:
+    wanted = sorted({row.endpoint_id for row in rows if row.endpoint_id is not None})
+    known = {row.id: row for row in connection.execute(_ENDPOINTS, _ids.values(wanted))} if wanted else {}
+    for row in rows:
+        receiver = row if row.endpoint_id is None else known.get(row.endpoint_id)
+        if receiver is not None:  # else it is being removed, and its deliveries with it
+            yield Mail(
+                id=row.id,
+                claim=claim,
+                tenant=row.tenant,
+                target=row.target,
+                endpoint_id=row.endpoint_id,
+                event=row.event,
+                url=receiver.url,
+                secret=receiver.secret,
+                body=row.body,
+                tried=row.tried,
+                created_at=from_ms(row.created_at),
+            )
+
+
+def note(connection: Connection, postmarks: Sequence[Postmark]) -> None:
+    """See `WebhookStore.note_mail`."""
+    connection.execute(_NOTE, _marks.rows(map(_mark, sorted(postmarks, key=lambda postmark: postmark.id))))
+    gone = [postmark.id for postmark in postmarks if postmark.gone]
+    if gone:
+        connection.execute(_DISABLE, _ids.values(gone))
+        connection.execute(_FAIL, _ids.values(gone))
+
+
+def _mark(postmark: Postmark) -> dict[str, Any]:
+    return {
+        "id": postmark.id,
+        "claim": postmark.claim,
+        "state": postmark.state,
+        "tried": postmark.tried,
+        "attempt": postmark.attempt,
+        "next_ms": None if postmark.next_in is None else length_ms(postmark.next_in),
+    }
+
+
+def purge(connection: Connection, age: timedelta, limit: int) -> int:
+    """See `WebhookStore.purge_deliveries`."""
+    return connection.execute(_PURGE, {"age_ms": length_ms(age), "most": limit}).rowcount
