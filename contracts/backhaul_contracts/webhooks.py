@@ -31,10 +31,11 @@ def _written(text: str) -> str:
     return str(url)
 
 
-def _public(type_: EventType) -> EventType:
-    if not type_.public:
-        raise ValueError(f"{type_} comes too often for a webhook: follow the task's event stream")
-    return type_
+def _public(types: tuple[EventType, ...]) -> tuple[EventType, ...]:
+    for type_ in types:
+        if not type_.public:
+            raise ValueError(f"{type_} comes too often for a webhook: follow the task's event stream")
+    return tuple(dict.fromkeys(types))
 
 
 def _secret(text: str) -> str:
@@ -55,7 +56,7 @@ WebhookUrl = Annotated[
 ]
 """An `http` or `https` URL, written as a browser would send it (WHATWG): so no spelling hides an address."""
 WebhookEvents = Annotated[
-    tuple[Annotated[EventType, AfterValidator(_public)], ...], Field(min_length=1, max_length=len(EventType))
+    tuple[EventType, ...], Field(min_length=1, max_length=len(EventType)), AfterValidator(_public)
 ]
 WebhookSecret = Annotated[Text, AfterValidator(_secret)]
 

@@ -106,6 +106,11 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     """The key that clients and commands show to the gateway; None: none, which is enough on the loopback interface."""
 
+    @property
+    def opened_secret_key(self) -> str | None:
+        """The secret key itself."""
+        return None if self.secret_key is None else self.secret_key.get_secret_value()
+
     @model_validator(mode="after")
     def _lease_outlasts_heartbeats(self) -> "Settings":
         if self.lease < 3 * self.heartbeat:

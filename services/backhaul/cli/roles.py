@@ -15,7 +15,7 @@ Targets = Annotated[list[str], typer.Argument(metavar="MODULE:SERVICE", help=_TA
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (dev, server, gateway, ledger, worker):
+    for command in (dev, server, gateway, ledger, notifier, worker):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -42,7 +42,7 @@ def dev(
 
 
 def server() -> None:
-    """Gateway and ledger in one process, over RabbitMQ and PostgreSQL."""
+    """Gateway, ledger and notifier in one process, over RabbitMQ and PostgreSQL."""
     from backhaul.wiring import run_server
 
     run_server(settings())
@@ -60,6 +60,13 @@ def ledger() -> None:
     from backhaul.wiring import run_ledger
 
     run_ledger(settings())
+
+
+def notifier() -> None:
+    """Only the notifier: sends webhooks."""
+    from backhaul.wiring import run_notifier
+
+    run_notifier(settings())
 
 
 def worker(

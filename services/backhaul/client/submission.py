@@ -1,11 +1,21 @@
 """What a client may say about a task beside its kind and input."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 Length = timedelta | float | str
 """A length of time: a `timedelta`, seconds, or a text such as `"30s"`, `"10m"`, `"2h"`."""
+
+
+class WebhookOptions(TypedDict, total=False):
+    """Where the events of a task are sent. The receiver finds them signed (Standard Webhooks)."""
+
+    url: Required[str]
+    events: Sequence[str]
+    """Default: how it ends, `task.succeeded`, `task.failed`, `task.cancelled` and `task.expired`."""
+    secret: str
+    """`whsec_…`. Default: the secret of the tenant."""
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -29,6 +39,8 @@ class SubmitOptions(TypedDict, total=False):
     """Labels to find it by."""
     parent_id: str
     """The task it belongs to."""
+    webhook: WebhookOptions
+    """Where its end, or other events of it, are sent."""
 
 
 def body(kind: str, input: object, key: str | None, options: SubmitOptions) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from backhaul.core.ports.store import Admission, Store
 from backhaul.core.record import Draft
 from backhaul.core.relay import Relay
 from backhaul.core.transitions import Change, Refusal
+from backhaul.core.webhooks import WebhookRules
 from backhaul.gateway.audit import Audit
 from backhaul.gateway.feed import Feed
 from backhaul.gateway.hints import Hints
@@ -46,7 +47,8 @@ class Gateway:
         self.clock = clock
         self.id = gateway_id or new_id("gw")
         self.catalogue = Catalogue(store, clock)
-        self.acceptance = Acceptance(self.catalogue, clock)
+        self.webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
+        self.acceptance = Acceptance(self.catalogue, clock, self.webhooks)
         self.lookup = Lookup(store, clock, settings.retention)
         self.feed = Feed(broker, clock, self.id)
         self.waiting = Waiting(self.feed, self.lookup, clock)

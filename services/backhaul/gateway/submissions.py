@@ -103,6 +103,7 @@ class Submissions:
             "timeout": record.timeout,
             "max_attempts": record.max_attempts,
             "metadata": codec.loads(record.metadata),
+            "webhook": self._gateway.webhooks.opened(record.webhook),
         }
         if await self._gateway.catalogue.has_queue(record.queue):
             body["queue"] = record.queue

@@ -12,6 +12,7 @@ from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUna
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
+from backhaul.core.webhooks import WebhookRules
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.balance import Balance
 from backhaul.ledger.beats import BeatDesk
@@ -69,7 +70,9 @@ class Ledger:
             Desk(broker, clock, topology.ledger_queue(n), SHARD.salvage, self._recorder(relay, n, settings).handle)
             for n in range(settings.ledger_shards)
         ]
-        self._intake = Intake(store, broker, relay, Acceptance(Catalogue(store, clock), clock), clock)
+        webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
+        acceptance = Acceptance(Catalogue(store, clock), clock, webhooks)
+        self._intake = Intake(store, broker, relay, acceptance, clock)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         self._watch = Watch(broker, clock)
         self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 
 import httpcore
 import httpx
@@ -38,12 +39,17 @@ class Post:
     def __init__(self, resolve: Resolve, clock: Clock, *, allow_private: bool, patience: timedelta = PATIENCE) -> None:
         self._clock = clock
         self._patience = patience.total_seconds()
-        self._pool = httpcore.AsyncConnectionPool(
+        self._network = GuardedNetwork(resolve, allow_private=allow_private)
+
+    @cached_property
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        """Made for the first webhook: certificates take a while to load, and many platforms send none."""
+        return httpcore.AsyncConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
             max_connections=None,
             max_keepalive_connections=_KEPT_OPEN,
             keepalive_expiry=_KEPT_OPEN_FOR.total_seconds(),
-            network_backend=GuardedNetwork(resolve, allow_private=allow_private),
+            network_backend=self._network,
         )
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -76,7 +82,8 @@ class Post:
         )
 
     async def close(self) -> None:
-        await self._pool.aclose()
+        if "_pool" in self.__dict__:
+            await self._pool.aclose()
 
 
 async def _excerpt(response: httpcore.Response) -> str:

@@ -3,7 +3,7 @@
 from backhaul.wiring.adapters import open_broker, open_store
 from backhaul.wiring.apikeys import create_api_key, list_api_keys, revoke_api_key
 from backhaul.wiring.maintenance import apply_topology, check_database, check_topology, upgrade_database
-from backhaul.wiring.processes import run_gateway, run_ledger, run_server, run_worker
+from backhaul.wiring.processes import run_gateway, run_ledger, run_notifier, run_server, run_worker
 
 __all__ = [
     "apply_topology",
@@ -16,6 +16,7 @@ __all__ = [
     "revoke_api_key",
     "run_gateway",
     "run_ledger",
+    "run_notifier",
     "run_server",
     "run_worker",
     "upgrade_database",

@@ -3,7 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from secrets import token_urlsafe
+from typing import Any
 
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from backhaul.core import topology
@@ -26,6 +29,16 @@ class InProcess:
     platform: Platform
 
 
+def at_home(settings: Settings) -> Settings:
+    """Where nothing is said otherwise: webhooks may lead to this machine, and secrets last as long as the process."""
+    here: dict[str, Any] = {}
+    if "webhook_allow_private" not in settings.model_fields_set:
+        here["webhook_allow_private"] = True
+    if settings.secret_key is None:
+        here["secret_key"] = SecretStr(token_urlsafe(32))
+    return settings.model_copy(update=here)
+
+
 @asynccontextmanager
 async def in_process(
     services: Sequence[Service],
@@ -37,12 +50,14 @@ async def in_process(
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[InProcess]:
-    """Start store, broker, ledger, a worker for each service, and a gateway; on leaving, end them in good order.
+    """Start store, broker, ledger, notifier, a worker for each service, and a gateway; on leaving, end them in good
+    order.
 
     Inside the block every service has announced its kinds.
 
     The store must be this platform's alone: work that was under way when it last ended is taken up again at once.
     """
+    settings = at_home(settings)
     platform = Platform(store, broker, settings=settings, clock=clock)
     gateway = platform.add_gateway()
     app = create_app(gateway)
@@ -53,6 +68,7 @@ async def in_process(
         await broker.start()
         await broker.declare(topology.platform(settings.ledger_shards))
         platform.add_ledger(alone=True)
+        platform.add_notifier()
         platform.add_workers(services)
         async with platform.running(), server.running():
             for worker in platform.workers:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from backhaul.core.clock import Clock
-from backhaul.core.errors import StoreUnavailable
+from backhaul.core.errors import ConfigurationError, StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
@@ -16,6 +16,7 @@ from backhaul.wiring.beside import beside
 if TYPE_CHECKING:
     from backhaul.gateway import Gateway
     from backhaul.ledger import Ledger
+    from backhaul.notifier import Notifier
     from backhaul.worker import Service, Worker
 
 
@@ -30,6 +31,7 @@ class Platform:
         self._relay = Relay(store, broker, clock)
         self.gateway: Gateway | None = None
         self.ledger: Ledger | None = None
+        self.notifier: Notifier | None = None
         self.workers: list[Worker] = []
 
     def add_gateway(self) -> "Gateway":
@@ -45,6 +47,20 @@ class Platform:
             self.store, self.broker, self._relay, settings=self.settings, clock=self.clock, alone=alone
         )
         return self.ledger
+
+    def add_notifier(self) -> "Notifier":
+        """Raises `ConfigurationError` without a secret key."""
+        from backhaul.core.sealing import Vault
+        from backhaul.notifier import Notifier
+
+        key = self.settings.opened_secret_key
+        if key is None:
+            raise ConfigurationError(
+                "a notifier cannot read the secrets that sign webhooks without BACKHAUL_SECRET_KEY: set it to what the "
+                "gateways have, 32 or more random characters"
+            )
+        self.notifier = Notifier(self.store, Vault(key), settings=self.settings, clock=self.clock)
+        return self.notifier
 
     def add_workers(self, services: Sequence["Service"]) -> None:
         self.workers.extend(build_workers(services, self.broker, settings=self.settings, clock=self.clock))
@@ -85,6 +101,8 @@ class Platform:
             yield self.ledger.run()
         if self.gateway is not None:
             yield self.gateway.run()
+        if self.notifier is not None:
+            yield self.notifier.run()
 
 
 def build_workers(services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock) -> list["Worker"]:

@@ -32,18 +32,24 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def run_gateway(settings: Settings) -> None:
     """A gateway, until SIGTERM or SIGINT. It starts, and accepts, while the broker is down."""
     address(settings)
-    _run(settings, lambda: _serve(settings, "gateway", gateway=True, ledger=False))
+    _run(settings, lambda: _serve(settings, "gateway", gateway=True))
 
 
 def run_ledger(settings: Settings) -> None:
     """A ledger, until SIGTERM or SIGINT."""
-    _run(settings, lambda: _serve(settings, "ledger", gateway=False, ledger=True))
+    _run(settings, lambda: _serve(settings, "ledger", ledger=True))
+
+
+def run_notifier(settings: Settings) -> None:
+    """A notifier, until SIGTERM or SIGINT."""
+    _run(settings, lambda: _serve(settings, "notifier", notifier=True))
 
 
 def run_server(settings: Settings) -> None:
-    """Gateway and ledger in one process, until SIGTERM or SIGINT."""
+    """Gateway, ledger and notifier in one process, until SIGTERM or SIGINT. Without a secret key, no notifier."""
     address(settings)
-    _run(settings, lambda: _serve(settings, "server", gateway=True, ledger=True))
+    notifier = settings.secret_key is not None
+    _run(settings, lambda: _serve(settings, "server", gateway=True, ledger=True, notifier=notifier))
 
 
 def run_worker(settings: Settings, targets: Sequence[str], slots: int | None = None) -> None:
@@ -66,7 +72,9 @@ def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(settings: Settings, role: str, *, gateway: bool, ledger: bool) -> None:
+async def _serve(
+    settings: Settings, role: str, *, gateway: bool = False, ledger: bool = False, notifier: bool = False
+) -> None:
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         store = await stack.enter_async_context(_started_store(settings))
@@ -74,6 +82,8 @@ async def _serve(settings: Settings, role: str, *, gateway: bool, ledger: bool) 
         platform = Platform(store, broker, settings=settings, clock=SystemClock())
         if ledger:
             platform.add_ledger()
+        if notifier:
+            platform.add_notifier()
         server = (
             _http_server(platform, settings) if gateway else _health_server(settings, platform.lacks, platform.misfits)
         )

@@ -1,0 +1,89 @@
+"""A receiver of webhooks: a real HTTP server on loopback that answers as a test wants it to."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from standardwebhooks.webhooks import Webhook
+
+from tests.support.deadlines import within
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request as it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    def verified(self, secret: str) -> Any:
+        """The payload, once the reference library has found it to be signed with `secret`."""
+        return Webhook(secret).verify(self.body, self.headers)
+
+
+@dataclass
+class Receiver:
+    """`answers` come first, one for each request, then always 200. None: no answer at all."""
+
+    port: int
+    answers: deque[bytes | None] = field(default_factory=deque)
+    calls: asyncio.Queue[Call] = field(default_factory=asyncio.Queue)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hooks"
+
+    async def call(self) -> Call:
+        """The next request, waited for."""
+        async with within():
+            return await self.calls.get()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                call = await _read(reader)
+                answer = self.answers.popleft() if self.answers else OK
+                self.calls.put_nowait(call)
+                if answer is None:
+                    await reader.read()
+                    return
+                writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Call:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Call(first.split(" ")[1], headers, await reader.readexactly(int(headers["content-length"])))
+
+
+def status(code: int, *headers: str, body: str = "") -> bytes:
+    """An answer."""
+    lines = [f"HTTP/1.1 {code} X", f"content-length: {len(body)}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+@asynccontextmanager
+async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
+    """A receiver, on any free port if none is given."""
+    receiver = Receiver(0)
+    server = await asyncio.start_server(receiver.handle, "127.0.0.1", port)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        server.close()
