@@ -80,9 +80,14 @@ def written(connection: Connection, answer: CursorResult[Any], dispatch: Dispatc
     """The dispatch as it was written, of which `OWE` has answered this. Webhooks have got their deliveries."""
     row = answer.first()
     if row is None:
-        return dispatch
+        return under(None, dispatch)
     notifying.record(connection, dispatch.happenings, heard=bool(row.heard))
-    return replace(dispatch, outbox_id=str(row.id))
+    return under(row.id, dispatch)
+
+
+def under(outbox_id: int | None, dispatch: Dispatch) -> Dispatch:
+    """The dispatch as it stands in the outbox."""
+    return replace(dispatch, outbox_id=None if outbox_id is None else str(outbox_id))
 
 
 def _tokens(changes: Sequence[Change]) -> tuple[Token, ...]:
