@@ -7,7 +7,7 @@ expired is passed by: what is left of its token is dropped with the claim.
 Only who is alive is granted anything: a claim may have been left behind by a worker that has died since.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Any
@@ -26,13 +26,12 @@ from backhaul.store.functions import claim_turn, store_now
 from backhaul.store.records import TASK_IDS, read_snapshot, snapshot_columns
 from backhaul.store.recordset import Recordset
 from backhaul.store.schema import IS_HELD, IS_QUEUED, queues, states, tasks, workers
+from backhaul.store.shelves import Shelves
 from backhaul.store.together import Together
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
 
 _TOKEN_BYTES = 16
-_LOOKED_AT = 100
-"""Waiting tasks among which one of another kind is looked for: who gets less than asked for has few of its own left."""
 _LARGEST_GRANT = 4 * 1024 * 1024
 """Characters of payload: an answer with more would not fit a message, nor a mailbox."""
 
@@ -76,8 +75,6 @@ _WAITING = (
     .limit(bindparam("most", type_=Integer))
 )
 
-_LEFT = select(states.c.kind, states.c.version).where(IS_QUEUED, states.c.queue == bindparam("queue")).limit(_LOOKED_AT)
-
 # Without `IS_QUEUED`, which `transitions.claim` checks anyway: it would tempt PostgreSQL to read the whole backlog from
 # the index of claimable tasks instead of looking the chosen ones up.
 _chosen = locked(skip_locked=True)
@@ -95,26 +92,12 @@ def claim(connection: Connection, claims: Sequence[Claim], lease: timedelta) -> 
     granted |= new
     dispatch = write(connection, changes, passed_over)
     unserved = [claim for claim in open_ if len(granted.get(claim.claim_id, ())) < claim.limit]
-    others = _with_others(connection, unserved)
+    others = Shelves(connection).beyond(unserved)
     answers = [
         _answer(claim, granted.get(claim.claim_id, ()), paused, others) if claim.worker_id in alive else None
         for claim in claims
     ]
     return answers, dispatch
-
-
-def _with_others(connection: Connection, unserved: Iterable[Claim]) -> set[str]:
-    """The claims on queues in which tasks wait that they have no capacity for."""
-    shelves: dict[str, set[Shelf]] = {}
-    found: set[str] = set()
-    for claim in unserved:
-        if claim.queue not in shelves:
-            rows = connection.execute(_LEFT, {"queue": claim.queue})
-            shelves[claim.queue] = {Shelf(claim.queue, kind, version) for kind, version in rows}
-        own = {Shelf(claim.queue, capacity.kind, capacity.version) for capacity in claim.capacities}
-        if shelves[claim.queue] - own:
-            found.add(claim.claim_id)
-    return found
 
 
 def _answer(claim: Claim, snapshots: Sequence[Snapshot], paused: Collection[str], others: Collection[str]) -> Granted:

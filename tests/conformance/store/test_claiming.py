@@ -359,6 +359,14 @@ async def test_a_claim_is_told_of_tasks_that_wait_for_other_workers(store: SqlSt
     ]
 
 
+async def test_a_crowd_of_its_own_kind_does_not_hide_the_tasks_that_wait_for_other_workers(store: SqlStore) -> None:
+    await store.accept([*(draft(kind="test.crowd") for _ in range(150)), draft(kind="test.lonely")])
+
+    answer = await granted(store, claim(5, capacities=[Capacity(kind="test.crowd", version="1", count=1)]))
+
+    assert (len(answer.snapshots), answer.others) == (1, True)
+
+
 async def test_a_claim_that_gets_all_it_asked_for_is_told_of_no_others(store: SqlStore) -> None:
     await store.accept([draft(), draft(kind="test.other")])
 
