@@ -80,8 +80,13 @@ class Catalogue:
             if self._younger_than(age):
                 return
             now = self._clock.now()
-            self._specs = {spec.kind: spec for spec in await self._store.kinds()}
+            self._specs = {spec.kind: self._kept(spec) for spec in await self._store.kinds()}
             self._read_at = now
+
+    def _kept(self, spec: KindSpec) -> KindSpec:
+        """The spec as it was known, if it is the same: so that what was made of it is found by identity."""
+        known = self._specs.get(spec.kind)
+        return known if known == spec else spec
 
     def _younger_than(self, age: timedelta) -> bool:
         return self._read_at is not None and timedelta(0) <= self._clock.now() - self._read_at < age
@@ -91,7 +96,7 @@ class Catalogue:
         if known is spec and validator is not None:
             return validator
         if validator is None or known is None or known.input_schema != spec.input_schema:
-            validator = jsonschema_rs.validator_for(spec.input_schema)
+            validator = validator_of(spec.input_schema)
         self._validators[spec.kind] = (spec, validator)
         return validator
 
@@ -103,10 +108,19 @@ class Catalogue:
         return f"No service has announced a kind {name!r}. {hint}"
 
 
+def validator_of(schema: Json) -> jsonschema_rs.Validator:
+    """Checks values by `schema`. Raises `ValueError` for what is none, or refers to anything outside of itself."""
+    return jsonschema_rs.validator_for(schema, retriever=_nothing_from_outside)
+
+
+def _nothing_from_outside(uri: str) -> Json:
+    raise ValueError(f"the schema refers to {uri}: define it within, under $defs")
+
+
 def schema_fault(schema: Json) -> str | None:
     """Why `schema` cannot be used as a JSON Schema, or None if it can."""
     try:
-        jsonschema_rs.validator_for(schema)
+        validator_of(schema)
     except ValueError as error:
         return str(error).partition("\n")[0]
     return None

@@ -11,10 +11,11 @@ from backhaul.gateway.calls import routes
 from backhaul.gateway.direct import DirectApp
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.guards import LoopbackGuard, is_loopback
-from backhaul.gateway.openapi import Description, Document, document
+from backhaul.gateway.openapi import Description, document
 from backhaul.gateway.problems import Faults, problem_reply
 from backhaul.gateway.replies import header
 from backhaul.gateway.routes import JSON, Operation, Route
+from backhaul.gateway.typed_kinds import Document
 from backhaul_contracts.problems import ProblemCode
 
 _OPENAPI = Operation(tag="description", summary="This description", answers={200: ("OpenAPI 3.1.", {JSON: None})})

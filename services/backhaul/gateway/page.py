@@ -1,37 +1,57 @@
-"""`/docs`: the OpenAPI document as one plain page, which needs nothing from anywhere."""
+"""`/docs`: the API and its kinds as one page, which needs nothing from anywhere."""
 
 import json
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from html import escape
+from importlib.resources import files
 from typing import Any
 
-_STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-summary { cursor: pointer; padding: .35rem 0; }
-code, pre { font: .875rem/1.45 ui-monospace, monospace; }
-pre { overflow: auto; max-height: 30rem; padding: .75rem; border: 1px solid #8884; border-radius: 6px; }
-details > div { padding: 0 0 1rem 1.25rem; }
-table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem 1rem .15rem 0; vertical-align: top; }
-.get { color: #0a7d4f; } .post { color: #1a5fb4; } .delete { color: #c01c28; }
-.method { display: inline-block; width: 4.5rem; font-weight: 600; } .note { color: #888; }
-"""
+from backhaul.gateway.kind_cards import kind_cards
+from backhaul_contracts.kinds import KindSpec
+
+_STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
+_SCRIPT = (files(__package__) / "page.js").read_text(encoding="utf-8")
 
 
-def page(document: dict[str, Any]) -> str:
-    """The page for people. It has no script: to try a call, use `curl` or import `/openapi.json` into a client."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The text of a page, and the Content-Security-Policy under which it works: nothing but what stands in it."""
+
+    text: bytes
+    policy: str
+
+
+def page(document: dict[str, Any], specs: Sequence[KindSpec]) -> Page:
+    """The page for people: the kinds, each to be tried, then every call and every type of `document`."""
     info = document["info"]
     body = [
         f"<h1>{escape(info['title'])} <span class=note>{escape(info['version'])}</span></h1>",
         f"<p>{escape(info.get('description', ''))} For programs: <a href=openapi.json>openapi.json</a>.</p>",
+        kind_cards(specs),
         *_operations(document),
         "<h2>Types</h2>",
         *(_type(name, schema) for name, schema in sorted(document["components"]["schemas"].items())),
     ]
-    return (
+    text = (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(info['title'])}</title>"
-        f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>{''.join(body)}</html>"
+        f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>{''.join(body)}"
+        f"<script>{_SCRIPT}</script></html>"
     )
+    return Page(text.encode(), _POLICY)
+
+
+def _hash(text: str) -> str:
+    """As a policy names a text that stands in the page (CSP Level 3 §2.3.1)."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+_POLICY = (
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[str]:
@@ -80,7 +100,7 @@ def _content(content: dict[str, Any]) -> str:
 
 
 def _link(media: dict[str, Any]) -> str:
-    name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    name = (media or {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
     return f" <a href='#{escape(name)}'>{escape(name)}</a>" if name else ""
 
 

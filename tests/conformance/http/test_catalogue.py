@@ -1,6 +1,9 @@
 """Kinds, workers, health, and what describes the API."""
 
 import re
+from datetime import timedelta
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from backhaul_contracts import codec
 from tests.conformance.http.stage import KIND, Stage
@@ -70,13 +73,37 @@ async def test_openapi_describes_every_call_and_types_every_kind(stage: Stage) -
     submit = document["paths"]["/v1/tasks"]["post"]
     schemas = document["components"]["schemas"]
     assert document["openapi"].startswith("3.1")
-    assert submit["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/SubmitTask"}
-    assert set(submit["responses"]) == {"200", "202", "400", "404", "413", "415", "422", "503"}
+    body = submit["requestBody"]["content"]["application/json"]
+    place = "#/components/schemas/digest.summarise.submit"
+    assert body["schema"] == {
+        "oneOf": [{"$ref": place}],
+        "discriminator": {"propertyName": "kind", "mapping": {"digest.summarise": place}},
+    }
+    assert body["examples"]["digest.summarise"]["value"] == {"kind": "digest.summarise", "input": {"text": "…"}}
+    assert set(submit["responses"]) >= {"200", "202", "400", "404", "413", "415", "422", "503"}
     assert "get" in document["paths"]["/v1/tasks/{task_id}/events"]
     assert schemas["digest.summarise.input"]["properties"]["pages"] == {
-        "$ref": "#/components/schemas/digest.summarise.input/$defs/Pages"
+        "$ref": "#/components/schemas/digest.summarise.input.Pages"
     }
-    assert schemas["SubmitTask"]["anyOf"][0]["properties"]["kind"] == {"const": "digest.summarise"}
+    assert schemas["digest.summarise.submit"]["properties"]["kind"] == {"const": "digest.summarise"}
+
+
+async def test_openapi_is_valid_by_the_specification(stage: Stage) -> None:
+    document = (await stage.http.get("/openapi.json")).json()
+
+    OpenAPIV31SpecValidator(document).validate()
+
+
+async def test_openapi_is_written_anew_only_when_a_kind_has_changed(stage: Stage) -> None:
+    first = await stage.http.get("/openapi.json")
+    again = await stage.http.get("/openapi.json")
+
+    await stage.store.announce([KIND.model_copy(update={"kind": "digest.other", "version": "2"})])
+    stage.clock.advance(timedelta(seconds=1))
+    changed = (await stage.http.get("/openapi.json")).json()
+
+    assert again.content == first.content
+    assert "digest.other.input" in changed["components"]["schemas"]
 
 
 async def test_every_reference_in_openapi_leads_somewhere(stage: Stage) -> None:
@@ -95,4 +122,6 @@ async def test_docs_are_one_page_that_needs_nothing_from_anywhere(stage: Stage) 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "/v1/tasks/{task_id}/events" in answer.text
     assert "digest.summarise.input" in answer.text
+    assert "<form data-kind='digest.summarise'>" in answer.text
     assert re.findall(r"(?:src|href)=['\"]?(?:https?:)?//", answer.text) == []
+    assert "default-src 'none'" in answer.headers["content-security-policy"]

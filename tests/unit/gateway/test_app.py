@@ -1,6 +1,6 @@
 """What holds the routes together: middlewares, the short way to lean routes, and the guard on loopback only."""
 
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ from backhaul.gateway.guards import is_loopback
 from backhaul.gateway.page import page
 from backhaul.settings import Settings
 from backhaul.testing import ManualClock
-from tests.conformance.http.stage import HERE, Stage
+from tests.conformance.http.stage import HERE, KIND, Stage
 from tests.unit.gateway.fakes import FakeBroker, FakeStore
 
 
@@ -88,10 +88,15 @@ async def test_head_is_answered_as_get_is(stage: Stage) -> None:
 
 
 def test_what_a_service_writes_into_its_schemas_stays_text_on_the_page() -> None:
-    document = {
+    document: dict[str, Any] = {
         "info": {"title": "API", "version": "1"},
         "paths": {},
         "components": {"schemas": {"a'><script>": {"description": "</pre><script>alert(1)</script>"}}},
     }
+    schema = {"properties": {"<script>": {"description": "</textarea><script>alert(2)</script>"}}}
+    hostile = KIND.model_copy(update={"input_schema": schema})
 
-    assert "<script" not in page(document)
+    text = page(document, [hostile]).text
+
+    assert text.count(b"<script") == 1
+    assert text.count(b"alert") == 2
