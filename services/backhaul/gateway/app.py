@@ -16,6 +16,7 @@ from backhaul.gateway.problems import Faults, problem_reply
 from backhaul.gateway.replies import header
 from backhaul.gateway.routes import JSON, Operation, Route
 from backhaul.gateway.typed_kinds import Document
+from backhaul.gateway.websocket import WebSocket
 from backhaul_contracts.problems import ProblemCode
 
 _OPENAPI = Operation(tag="description", summary="This description", answers={200: ("OpenAPI 3.1.", {JSON: None})})
@@ -42,6 +43,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     for call in calls:
         call.answer_head_too()
     app.router.routes += calls
+    app.sockets = WebSocket(gateway)
     if is_loopback(gateway.settings.host):
         app.add_middleware(LoopbackGuard)
     app.add_middleware(Faults)

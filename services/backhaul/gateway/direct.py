@@ -11,13 +11,16 @@ from backhaul.gateway.routes import Route
 class DirectApp(FastAPI):
     """FastAPI, save that lean routes are reached right behind the middlewares that were added.
 
-    Whatever they do not answer (another path, another method, a route of FastAPI's own kind) goes on as ever.
+    Whatever they do not answer (another path, another method, a route of FastAPI's own kind) goes on as ever. A wish
+    for a WebSocket goes to `sockets`, at any path.
     """
+
+    sockets: ASGIApp
 
     def build_middleware_stack(self) -> ASGIApp:
         added, self.user_middleware = self.user_middleware, []
         lean = [route for route in self.routes if isinstance(route, Route)]
-        app: ASGIApp = _Direct(lean, super().build_middleware_stack())
+        app: ASGIApp = _Direct(lean, self.sockets, super().build_middleware_stack())
         self.user_middleware = added
         for middleware in reversed(added):
             app = middleware.cls(app, *middleware.args, **middleware.kwargs)
@@ -25,11 +28,15 @@ class DirectApp(FastAPI):
 
 
 class _Direct:
-    def __init__(self, routes: Sequence[Route], otherwise: ASGIApp) -> None:
+    def __init__(self, routes: Sequence[Route], sockets: ASGIApp, otherwise: ASGIApp) -> None:
         self._routes = routes
+        self._sockets = sockets
         self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+            return
         route = self._route(scope) if scope["type"] == "http" else None
         await (self._otherwise if route is None else route.handle)(scope, receive, send)
 

@@ -70,7 +70,7 @@ class Events:
         self, request: Request, watcher: Watcher, snapshot: Snapshot, cursor: int | None, headers: Iterable[Header]
     ) -> ASGIApp:
         record = snapshot.record
-        _check(cursor, record.seq)
+        check_cursor(cursor, record.seq)
         if cursor == record.seq and record.status.done:
             return Empty(204)
         gateway = self._gateway
@@ -80,7 +80,7 @@ class Events:
     async def _page(self, tenant: str, task_id: str, after: int, limit: int) -> Reply:
         snapshot = await self._gateway.lookup.task(tenant, task_id)
         record = snapshot.record
-        _check(after, record.seq)
+        check_cursor(after, record.seq)
         events = await answered(self._gateway.store.events(record.id, after, limit))
         if events[0].seq > after + 1 if events else after < record.seq:
             detail = f"Events up to {record.seq if not events else events[0].seq - 1} are no longer kept."
@@ -103,6 +103,6 @@ def _cursor(request: Request, parameters: Parameters) -> int | None:
         raise invalid("Last-Event-ID", str(error)) from error
 
 
-def _check(cursor: int | None, seq: int) -> None:
+def check_cursor(cursor: int | None, seq: int) -> None:
     if cursor is not None and cursor > seq:
         raise invalid("after", f"The cursor {cursor} lies behind the end of the log: the last event is {seq}.")

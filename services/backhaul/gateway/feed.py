@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import Protocol, TypeVar
 
 from backhaul.core import topology
 from backhaul.core.clock import Clock
@@ -22,6 +23,14 @@ _PULSE = timedelta(seconds=15)
 _RETRY = timedelta(seconds=1)
 _FAREWELL = timedelta(seconds=1)
 
+W = TypeVar("W", bound=Watcher)
+
+
+class Attendant(Protocol):
+    """One who wants a sign of life, and to hear of the end."""
+
+    def wake(self) -> None: ...
+
 
 class Feed:
     """The topics that are watched through this gateway.
@@ -37,6 +46,8 @@ class Feed:
         self.pulse = 0
         """Counts the pulses: at each, every stream gives a sign of life."""
         self.closing = False
+        self.attendants: set[Attendant] = set()
+        """Those who are woken by every pulse and at the end, whatever they watch."""
         self.on_behind: Callable[[], None] = lambda: None
         self._broker = broker
         self._clock = clock
@@ -45,17 +56,38 @@ class Feed:
     @contextmanager
     def watch(self, task_id: TaskId) -> Iterator[Watcher]:
         """A watcher of the task. Read the store only now: what is committed after that is seen by the watcher."""
-        topic = self.topics.setdefault(task_id, Topic(task_id))
-        watcher = Watcher(topic)
-        topic.watchers.add(watcher)
+        watcher = self.admit(Watcher(self.topic(task_id)))
         try:
             yield watcher
         finally:
-            topic.watchers.discard(watcher)
-            self.stalled.discard(watcher)
-            if not topic.watchers:
-                self.topics.pop(task_id, None)
-                self.behind.discard(topic)
+            self.release(watcher)
+
+    def topic(self, task_id: TaskId) -> Topic:
+        """The topic of a task, for a watcher that is to be admitted right away."""
+        return self.topics.get(task_id) or Topic(task_id)
+
+    def admit(self, watcher: W) -> W:
+        """From now on `watcher` hears of its topic, until it is released."""
+        self.topics.setdefault(watcher.topic.task_id, watcher.topic)
+        watcher.topic.watchers.add(watcher)
+        return watcher
+
+    def release(self, watcher: Watcher) -> None:
+        topic = watcher.topic
+        topic.watchers.discard(watcher)
+        self.stalled.discard(watcher)
+        if not topic.watchers and self.topics.get(topic.task_id) is topic:
+            del self.topics[topic.task_id]
+            self.behind.discard(topic)
+
+    @contextmanager
+    def attended(self, attendant: Attendant) -> Iterator[None]:
+        """Wake `attendant` at every pulse and at the end, for as long as the block lasts."""
+        self.attendants.add(attendant)
+        try:
+            yield
+        finally:
+            self.attendants.discard(attendant)
 
     def learn(self, watcher: Watcher, seq: int, *, ended: bool) -> None:
         """Note what the store said of a watched task."""
@@ -125,5 +157,7 @@ class Feed:
             self._wake_all()
 
     def _wake_all(self) -> None:
+        for attendant in self.attendants:
+            attendant.wake()
         for topic in self.topics.values():
             topic.wake()

@@ -28,16 +28,9 @@ class LoopbackGuard:
         if scope["type"] in ("http", "websocket"):
             refusal = _refusal(scope)
             if refusal is not None:
-                await self._refuse(refusal, scope, receive, send)
+                await problem_reply(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-    async def _refuse(self, refusal: Rejected, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await problem_reply(refusal)(scope, receive, send)
 
 
 def is_loopback(host: str) -> bool:

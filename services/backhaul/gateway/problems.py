@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from backhaul_contracts.wire import Json
 _log = logging.getLogger("backhaul.gateway")
 
 _MEDIA_TYPE = PROBLEM_JSON.encode()
+_FAULT = 1011
 _CLOSE: Header = (b"connection", b"close")
 
 
@@ -64,7 +66,7 @@ def traceparent_of(scope: Scope) -> str | None:
 class Faults:
     """The outermost of our middlewares: what nobody foresaw becomes a 500 that tells a trace id, and a log line.
 
-    After the answer has begun nothing more can be said; the server then closes the connection.
+    After the answer has begun nothing more can be said; the server then closes the connection (a WebSocket with 1011).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -81,12 +83,15 @@ class Faults:
         try:
             await self._app(scope, receive, watched)
         except Exception:
-            if scope["type"] != "http":
+            if scope["type"] not in ("http", "websocket"):
                 raise
             trace_id = _trace_id(scope)
-            _log.exception("%s %s failed, trace_id %s", scope["method"], scope["path"], trace_id)
+            _log.exception("%s %s failed, trace_id %s", scope.get("method", "WS"), scope["path"], trace_id)
             if not started:
                 await _internal(trace_id)(scope, receive, send)
+            elif scope["type"] == "websocket":
+                with suppress(OSError, RuntimeError):  # it may be closed already
+                    await send({"type": "websocket.close", "code": _FAULT, "reason": f"trace_id {trace_id}"})
 
 
 def _internal(trace_id: str) -> Reply:

@@ -43,7 +43,7 @@ class Reading:
         return self._topic.vanished or (self._terminal and at_end)
 
     async def more(self) -> list[Frame]:
-        """The next frames. May be empty: then the watcher was woken, or the store is down and will be asked again."""
+        """The next frames, [] if there are none now: then there may be some when the watcher is woken next."""
         if self._opening is not None:
             return self._open(self._opening)
         if not self._in_store:
@@ -51,13 +51,11 @@ class Reading:
             if frames:
                 return self._passed(frames)
             if frames is not None:
-                await self._watcher.woken()
                 return []
         try:
             return await self._from_store()
         except StoreUnavailable:
             self._feed.stalled.add(self._watcher)
-            await self._watcher.woken()
             return []
 
     def _open(self, snapshot: Snapshot) -> list[Frame]:
@@ -71,8 +69,9 @@ class Reading:
         return frames
 
     async def _from_store(self) -> list[Frame]:
+        known = self._topic.seq
         events = await answered(self._store.events(self._topic.task_id, self._cursor, _PAGE))
-        lost = events[0].seq > self._cursor + 1 if events else self._cursor < self._topic.seq
+        lost = events[0].seq > self._cursor + 1 if events else self._cursor < known
         if lost:
             return await self._gap()
         self._in_store = len(events) == _PAGE

@@ -10,7 +10,10 @@ JSON = b"application/json"
 
 
 class Reply:
-    """A whole answer: status, body and headers, rendered before it is sent."""
+    """A whole answer: status, body and headers, rendered before it is sent.
+
+    It can also refuse the handshake of a WebSocket (by ASGI's extension `websocket.http.response`).
+    """
 
     __slots__ = ("body", "headers", "status")
 
@@ -24,8 +27,9 @@ class Reply:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        await send({"type": "http.response.body", "body": self.body})
+        protocol = "websocket.http" if scope["type"] == "websocket" else "http"
+        await send({"type": f"{protocol}.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": f"{protocol}.response.body", "body": self.body})
 
 
 class Empty(Reply):

@@ -34,15 +34,19 @@ class Steering:
     async def cancel(self, request: Request) -> ASGIApp:
         no_parameters(request)
         wanted = parsed(CancelTask, await request.optional_json())
-        snapshot = await self._task(request)
+        return self._answer(await self.cancelled(tenant_of(request), request.path("task_id"), wanted))
+
+    async def cancelled(self, tenant: str, task_id: str, wanted: CancelTask) -> Snapshot:
+        """Cancel the task, on whatever transport that is wanted; returns it as it then is."""
+        snapshot = await self._gateway.lookup.task(tenant, task_id)
         command = Cancel(snapshot.record.id, wanted.reason, wanted.grace)
         outcome = await answered(self._gateway.command(command))
         if isinstance(outcome, Refusal):
-            snapshot = await self._task(request)
+            snapshot = await self._gateway.lookup.task(tenant, task_id)
         else:
             snapshot = Snapshot(outcome.record, snapshot.input, snapshot.result)
         self._hint(snapshot.record, wanted.grace)
-        return self._answer(snapshot)
+        return snapshot
 
     async def retry(self, request: Request) -> ASGIApp:
         no_parameters(request)

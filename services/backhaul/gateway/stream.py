@@ -57,7 +57,9 @@ class EventStream:
         while not self._over:
             frames = await self._reading.more()
             text = b"".join([frame.sse for frame in frames]) + self._sign_of_life()
-            if text and not await _taken(send, text, more=True):
+            if not text and not self._over:
+                await self._watcher.woken()
+            elif text and not await _taken(send, text, more=True):
                 return
         if not self._watcher.left:
             await _taken(send, _COME_BACK, more=False)

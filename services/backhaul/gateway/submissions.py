@@ -49,7 +49,7 @@ class Submissions:
     async def submit(self, request: Request) -> ASGIApp:
         no_parameters(request)
         body = await request.json()
-        admission = await answered(self._admit(body, _origin(request)))
+        admission = await answered(self.admit(body, _origin(request)))
         return await self._answer(request, admission)
 
     async def replay(self, request: Request) -> ASGIApp:
@@ -57,7 +57,7 @@ class Submissions:
         wanted = parsed(ReplayTask, await request.optional_json())
         original = await self._gateway.lookup.task(tenant_of(request), request.path("task_id"))
         body = await answered(self._once_more(original, wanted))
-        admission = await answered(self._admit(body, _origin(request, replay_of=original.record.id)))
+        admission = await answered(self.admit(body, _origin(request, replay_of=original.record.id)))
         return await self._answer(request, admission)
 
     async def submit_batch(self, request: Request) -> ASGIApp:
@@ -68,7 +68,8 @@ class Submissions:
             raise invalid("Idempotency-Key", "A batch has no key of its own: give each task its `key`.")
         return await answered(self._admit_batch(batch.tasks, origin))
 
-    async def _admit(self, body: Json, origin: Origin) -> Admission:
+    async def admit(self, body: Json, origin: Origin) -> Admission:
+        """Make what a client wrote a task, on whatever transport it came. Raises `Rejected`."""
         draft = await self._gateway.acceptance.draft(body, origin)
         admission = await self._gateway.admit(draft)
         if admission.conflict:

@@ -46,6 +46,10 @@ class Connection(HttpToolsProtocol):
             self.send_400_response(f"The head of the request is larger than {LONGEST_HEAD} bytes.")
         self._lose_patience_later()
 
+    def _should_upgrade(self) -> bool:
+        """Only a GET may (RFC 6455, 4.1): anything else is answered as the plain request that it is."""
+        return bool(self.parser.get_method() == b"GET" and super()._should_upgrade())
+
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: that a client would like another protocol is no fault of this process."""
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from backhaul.core.errors import ConfigurationError
 from backhaul.wiring.beside import beside
 from backhaul.wiring.connection import Connection
+from backhaul.wiring.websocket import PING_EVERY, PONG_WITHIN, WebSocketConnection
 
 _BACKLOG = 2_048
 _GOODBYE_SECONDS = 5
@@ -21,17 +22,25 @@ _KEEP_ALIVE_SECONDS = 75
 class HttpServer:
     """One listening socket with an application behind it."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, *, on_stop: Callable[[], None], longest_message: int | None = None
+    ) -> None:
         """Binds at once, so that `url` is known. Raises `ConfigurationError` if the address cannot be had.
 
         `on_stop` is called when serving begins to end: it has to end what would hold connections open.
+        `longest_message`: how many bytes a message on a WebSocket may have (a longer one ends the connection, 1009);
+        None: there are none, and a wish for one is answered as the plain request that it is.
         """
         self._socket = _bind(host, port)
         self._on_stop = on_stop
         config = uvicorn.Config(
             app,
             http=Connection,
-            ws="none",  # nothing here speaks it: a wish to upgrade is answered as the plain request that it is
+            ws="none" if longest_message is None else WebSocketConnection,
+            ws_max_size=longest_message or 0,
+            ws_per_message_deflate=False,  # its buffers weigh more than all else that an idle connection holds
+            ws_ping_interval=PING_EVERY.total_seconds(),
+            ws_ping_timeout=PONG_WITHIN.total_seconds(),
             log_config=None,
             access_log=False,
             proxy_headers=False,

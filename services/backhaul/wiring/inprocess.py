@@ -61,7 +61,7 @@ async def in_process(
     platform = Platform(store, broker, settings=settings, clock=clock)
     gateway = platform.add_gateway()
     app = create_app(gateway)
-    server = HttpServer(app, host, port, on_stop=gateway.drain)
+    server = HttpServer(app, host, port, on_stop=gateway.drain, longest_message=settings.max_body)
     try:
         await store.start()
         await store.end_leases()

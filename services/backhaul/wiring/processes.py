@@ -101,7 +101,7 @@ def _http_server(platform: Platform, settings: Settings) -> "HttpServer":
     from backhaul.wiring.http import HttpServer
 
     gateway = platform.add_gateway()
-    return HttpServer(create_app(gateway), *address(settings), on_stop=gateway.drain)
+    return HttpServer(create_app(gateway), *address(settings), on_stop=gateway.drain, longest_message=settings.max_body)
 
 
 def _health_server(settings: Settings, lacks: "Lacks", misfits: "Misfits" = tuple) -> "HttpServer | None":

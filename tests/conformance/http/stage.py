@@ -170,7 +170,8 @@ class Stage:
     async def serve(self) -> str:
         """The URL at which the application is served on loopback, until `stop_serving` or the end of the test."""
         if self.url is None:
-            server = HttpServer(self.app, "127.0.0.1", 0, on_stop=self.gateway.drain)
+            limit = self.gateway.settings.max_body
+            server = HttpServer(self.app, "127.0.0.1", 0, on_stop=self.gateway.drain, longest_message=limit)
             await self.serving.enter_async_context(server.running())
             self.url = server.url
         return self.url

@@ -84,10 +84,24 @@ async def test_what_is_not_http_is_400(stage: Stage, request_bytes: bytes) -> No
 
 
 async def test_a_call_that_would_be_a_websocket_is_404_like_any_that_does_not_exist(stage: Stage) -> None:
-    said = await answer(stage, b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\n" + WISHES_FOR_A_WEBSOCKET + b"\r\n", b"")
+    said = await answer(stage, b"GET /v1/tasks HTTP/1.1\r\nHost: localhost\r\n" + WISHES_FOR_A_WEBSOCKET + b"\r\n", b"")
 
     assert statuses(said) == [404]
     assert b'"code":"not_found"' in said
+
+
+async def test_only_a_get_becomes_a_websocket(stage: Stage) -> None:
+    said = await answer(stage, b"POST /v1/ws HTTP/1.1\r\nHost: localhost\r\n" + WISHES_FOR_A_WEBSOCKET + b"\r\n", b"")
+
+    assert statuses(said) == [404]
+
+
+async def test_a_handshake_with_a_header_beyond_measure_is_refused(stage: Stage) -> None:
+    head = b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nX-Long: %b\r\n" % (b"y" * 10_000)
+
+    said = await answer(stage, head + WISHES_FOR_A_WEBSOCKET + b"\r\n")
+
+    assert statuses(said) == [431]
 
 
 @pytest.mark.parametrize("part", [b"", b"GET", GET, POST[:30]])

@@ -1,0 +1,44 @@
+"""`WS /v1/ws`: many tasks on one connection, as bare ASGI."""
+
+from starlette.types import Receive, Scope, Send
+
+from backhaul.core.errors import Rejected
+from backhaul.gateway.conversation import Conversation
+from backhaul.gateway.events import Events
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.problems import problem_reply
+from backhaul.gateway.queries import invalid
+from backhaul.gateway.steering import Steering
+from backhaul.gateway.submissions import Submissions
+from backhaul_contracts.conversation import SUBPROTOCOL
+from backhaul_contracts.problems import ProblemCode
+
+PATH = "/v1/ws"
+
+
+class WebSocket:
+    """The endpoint. What it refuses is told as a problem, in place of the handshake."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._submissions = Submissions(gateway, Events(gateway))
+        self._steering = Steering(gateway)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            subprotocol = self._checked(scope)
+        except Rejected as refusal:
+            await problem_reply(refusal)(scope, receive, send)
+            return
+        await send({"type": "websocket.accept", "subprotocol": subprotocol})
+        await Conversation(self._gateway, self._submissions, self._steering, "default", receive, send).run()
+
+    def _checked(self, scope: Scope) -> str | None:
+        """The subprotocol that is spoken; None if the client has named none: it gets the same."""
+        if scope["path"] != PATH:
+            raise Rejected(ProblemCode.NOT_FOUND, f"There is no WebSocket at {scope['path']}: it is at {PATH}.")
+        offered = scope["subprotocols"]
+        if offered and SUBPROTOCOL not in offered:
+            raise invalid("Sec-WebSocket-Protocol", f"The subprotocol spoken here is {SUBPROTOCOL}.")
+        return SUBPROTOCOL if offered else None
