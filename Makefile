@@ -28,7 +28,7 @@ dev: $(VENV)/.demo ## the whole platform in one process on port 8080: make dev [
 	@$(BIN)/backhaul dev $(ARGS)
 
 test: $(VENV)/.dev ## all tests; servers that are installed here are started for them: make test [ARGS='-k word']
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 sim: $(VENV)/.dev ## the platform in simulated time under seeded faults: make sim SEEDS=100000 [FIRST=0] [ARGS=…]
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)) $(ARGS)

@@ -1,3 +1,3 @@
 """What every test may ask for."""
 
-pytest_plugins = ["tests.support.blocking", "tests.support.fixtures"]
+pytest_plugins = ["tests.support.blocking", "tests.support.fixtures", "tests.support.parallel"]

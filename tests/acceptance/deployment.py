@@ -14,7 +14,11 @@ from typing import Any, Self
 
 import httpx
 
+from backhaul.settings import Settings
+from backhaul.wiring import apply_topology, upgrade_database
 from tests.support.ports import free_port
+
+_PREFIX = "BACKHAUL_"
 
 START_SECONDS = 30
 STOP_SECONDS = 15
@@ -72,7 +76,7 @@ class Role:
 
 
 class Deployment:
-    """Starts roles, and ends whatever is left of them."""
+    """Starts roles, and kills whatever is left of them."""
 
     def __init__(self, amqp_url: str, database_url: str, **settings: str) -> None:
         self.amqp_url = amqp_url
@@ -88,18 +92,28 @@ class Deployment:
         self._roles: list[Role] = []
 
     async def __aenter__(self) -> Self:
-        for command in (("db", "upgrade"), ("topology", "apply")):
-            done = await self.run(*command)
-            assert done.returncode == 0, done.stderr
+        """What `backhaul db upgrade` and `backhaul topology apply` do, without a process for each."""
+        given = {
+            name.removeprefix(_PREFIX).lower(): value
+            for name, value in self._environment.items()
+            if name.startswith(_PREFIX)
+        }
+        settings = Settings.model_validate(given)
+        try:
+            await asyncio.gather(
+                asyncio.to_thread(upgrade_database, settings),
+                asyncio.to_thread(apply_topology, settings),
+            )
+        except BaseException:
+            self._logs.cleanup()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for role in self._roles:
-            with suppress(subprocess.TimeoutExpired):
-                if role.exit_code is None:
-                    await asyncio.to_thread(role.terminate)
+            role.kill()  # a test that is about how roles leave asks them to
             print(f"--- log of {role.name}\n{role.log}")  # shown by pytest if the test fails
         self._logs.cleanup()
 

@@ -14,6 +14,8 @@ _PORTION = 25
 _CHILD_LIVES_FOR = 40
 """Portions. What asyncio, SQLAlchemy and the like keep for ever is let go of now and then."""
 
+_NICENESS = 10
+
 
 @dataclass(slots=True)
 class Campaign:
@@ -63,7 +65,13 @@ def play(
     campaign, began = Campaign(), time.monotonic()
     portions = iter([range(at, min(at + _PORTION, first + seeds)) for at in range(first, first + seeds, _PORTION)])
     cores = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn"), max_tasks_per_child=_CHILD_LIVES_FOR) as pool:
+    with ProcessPoolExecutor(
+        cores,
+        mp_context=get_context("spawn"),
+        max_tasks_per_child=_CHILD_LIVES_FOR,
+        initializer=os.nice,  # simulated time has patience; tests beside it have not
+        initargs=(_NICENESS,),
+    ) as pool:
         running: set[Future[list[Outcome]]] = set()
         while True:
             enough = most_failures is not None and len(campaign.failed) >= most_failures
