@@ -34,7 +34,7 @@ class Shelves:
 
     def _has_others(self, queue: str, own: Collection[Shelf]) -> bool:
         shelf = self._after(Shelf(queue, "", ""))
-        while shelf in own:
+        while shelf is not None and shelf in own:
             shelf = self._after(shelf)
         return shelf is not None
 
