@@ -46,10 +46,12 @@ def _turns(living: FromClause) -> Select[Any]:
     )
 
 
+_extended = leases.EXTEND.cte("extended")
 _TURNS = Together(
     leases.EXTEND,
     last=_turns(select(workers.c.id).where(leases.IS_ALIVE).subquery("living")),
-    joined=_turns(leases.EXTEND.cte("living")),
+    # Sorted, they are all extended before the first turn: who has a turn must not wait for a lease.
+    joined=_turns(select(_extended.c.id).order_by(_extended.c.id).subquery("living")),
 )
 
 _claims = Recordset("claims", claim_id=Text, worker_id=Text)
