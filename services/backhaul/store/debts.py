@@ -83,8 +83,8 @@ def _bearable(connection: Connection, payloads: dict[str, Any]) -> dict[str, Any
     return bearable
 
 
-def _children(parent_id: str, after: str, only: Sequence[str] | None) -> Children:
-    return Children(TaskId(parent_id), after, None if only is None else tuple(map(TaskId, only)))
+def _children(parent_id: str, attempt: int, after: str, only: Sequence[str] | None) -> Children:
+    return Children(TaskId(parent_id), attempt, after, None if only is None else tuple(map(TaskId, only)))
 
 
 def settle(connection: Connection, outbox_ids: Sequence[str]) -> None:

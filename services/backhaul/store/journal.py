@@ -72,7 +72,7 @@ def owed(dispatch: Dispatch) -> Mapping[str, Any]:
         "events": [[event.task_id, event.seq] for event in public],
     }
     if dispatch.children:
-        payload["children"] = [[some.parent_id, some.after, some.only] for some in dispatch.children]
+        payload["children"] = [[some.parent_id, some.attempt, some.after, some.only] for some in dispatch.children]
     return _debts.rows([{"payload": codec.dumps(payload).decode()}])
 
 

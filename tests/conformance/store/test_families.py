@@ -5,15 +5,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from backhaul.core.commands import Cancel
+import pytest
+
+from backhaul.core.commands import Cancel, Rerun
 from backhaul.core.ports.store import Admission, Children, Dispatch
 from backhaul.core.record import Caller, Draft, Record
 from backhaul.core.replies import ReplyTo, noted, read
-from backhaul.store import SqlStore
+from backhaul.store import SqlStore, families
 from backhaul.store.families import PORTION
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import new_task_id
-from backhaul_contracts.reports import AbandonedReport, Called, ResumedReport, WaitingReport
+from backhaul_contracts.reports import AbandonedReport, Called, ResumedReport, StoppedReport, WaitingReport
 from backhaul_contracts.tasks import Status
 from tests.conformance.store.given import (
     accepted,
@@ -213,7 +215,7 @@ async def test_the_cancel_of_a_parent_owes_the_same_to_its_children_and_to_their
     _, dispatch = await store.advance([Cancel(parent.id), Cancel(childless.id)])
     count = await cancelled_through(store, dispatch)
 
-    assert dispatch.children == (Children(parent.id),)
+    assert dispatch.children == (Children(parent.id, attempt=1),)
     assert count == 2
     assert (await current(store, grandchild.id)).record.status is Status.CANCELLED
 
@@ -231,6 +233,69 @@ async def test_a_family_of_any_size_is_cancelled_in_portions(store: SqlStore) ->
     assert {record.status for record in ended if record.id != running.id} == {Status.CANCELLED}
     assert (await current(store, running.id)).record.status is Status.CANCELLING
     assert ended[-1].cancel_reason == f"Its parent {parent.id} was cancelled."
+
+
+async def test_however_wide_a_family_spreads_no_transaction_cancels_more_than_a_portion(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(families, "PORTION", 3)
+    (parent,) = await accepted(store, draft())
+    children = await accepted(store, *(draft(parent_id=parent.id) for _ in range(4)))
+    grandchildren = await accepted(store, *(draft(parent_id=child.id) for child in children for _ in range(4)))
+    _, dispatch = await store.advance([Cancel(parent.id)])
+
+    portions = []
+    while dispatch.children:
+        dispatch = await store.abandon(dispatch.children)
+        portions.append(len({happening.record.id for happening in dispatch.happenings}))
+
+    assert max(portions) == 3
+    assert sum(portions) == len(children) + len(grandchildren)
+
+
+async def test_many_calls_that_are_given_up_at_once_are_cancelled_in_portions_too(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(families, "PORTION", 3)
+    (parent,) = await started(store)
+    children = await accepted(store, *(draft(parent_id=parent.id) for _ in range(7)))
+    calls: list[str] = [child.id for child in children]
+
+    _, dispatch = await store.advance([AbandonedReport(**of(parent), calls=calls)])
+
+    assert await cancelled_through(store, dispatch) == 3
+    assert {snapshot.record.status for snapshot in await store.snapshots([c.id for c in children])} == {
+        Status.CANCELLED
+    }
+
+
+async def test_a_cancel_that_is_carried_out_late_spares_what_a_new_run_has_called_for(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    wanted = (await call(store, called(parent, "call-1", priority=-1))).snapshot.record
+    unwanted = (await call(store, called(parent, "call-2", priority=-1))).snapshot.record
+    _, dispatch = await store.advance([Cancel(parent.id), StoppedReport(**of(parent)), Rerun(parent.id)])
+    again = await run(store)
+    await call(store, called(again, "call-1"))
+
+    await cancelled_through(store, dispatch)
+
+    assert again.id == parent.id
+    assert (await current(store, wanted.id)).record.status is Status.QUEUED
+    assert (await current(store, unwanted.id)).record.status is Status.CANCELLED
+
+
+async def test_a_late_cancel_and_a_new_call_for_the_child_meet_in_order(store: SqlStore, other: SqlStore) -> None:
+    """Whoever is first: a child that was called for anew is spared, one that was cancelled is run anew."""
+    for n in range(10):
+        (parent,) = await started(store)
+        child = (await call(store, called(parent, f"call-{n}", priority=-1))).snapshot.record
+        _, dispatch = await store.advance([Cancel(parent.id), StoppedReport(**of(parent)), Rerun(parent.id)])
+        again = await run(store)
+
+        await asyncio.gather(store.abandon(dispatch.children), call(other, called(again, f"call-{n}")))
+
+        assert (await current(store, child.id)).record.status is Status.QUEUED
+        await store.advance([succeeded(again), Cancel(child.id)])
 
 
 async def test_what_is_owed_to_children_outlives_a_crash(store: SqlStore) -> None:

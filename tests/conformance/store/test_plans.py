@@ -70,7 +70,7 @@ REQUESTS: dict[str, Request] = {
         [replace(draft(key="key-0-17", replies=REPLY), caller=Caller(TASK, 1, "token"))]
     ),
     "submit again": lambda store: store.accept([draft(key="key-0-17", replies=REPLY)]),
-    "abandon": lambda store: store.abandon([Children(TASK), Children(TASK, only=(TASK,))]),
+    "abandon": lambda store: store.abandon([Children(TASK, 1), Children(TASK, 1, only=(TASK,))]),
     "unfinished": lambda store: store.unfinished([TASK]),
     "claim": lambda store: claimed(store, [claim(5, queue="q3", kinds=["test.k3"])]),
     "claim again": lambda store: claimed(store, [claim(queue="q3", repeat=True)]),

@@ -42,12 +42,14 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Children of a task that are to be cancelled: those whose ids lie behind `after`, or, if it is given, `only` some.
+    """Children of a task that are to be cancelled: those whose ids lie behind `after`, or, if it is given, `only` some;
+    and of these none that an attempt of the parent behind `attempt` has called for.
 
     A task may have any number of them, so they are taken in portions, each in a transaction of its own.
     """
 
     parent_id: TaskId
+    attempt: int
     after: str = ""
     only: tuple[TaskId, ...] | None = None
 
