@@ -12,6 +12,7 @@ from backhaul.gateway.routes import JSON, Operation, Route, in_header, in_path, 
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import BatchAnswer, Submissions
 from backhaul.gateway.tasks import Tasks
+from backhaul.gateway.webhookcalls import webhook_calls
 from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
 from backhaul_contracts.events import EventPage
 from backhaul_contracts.listings import KindInfo, KindPage, QueueInfo, QueuePage, WorkerPage
@@ -251,6 +252,7 @@ def routes(gateway: Gateway) -> list[Route]:
             ("GET", "/v1/dead-letters/{letter_id}", letters.dead_letter, DEAD_LETTER),
             ("POST", "/v1/dead-letters/{letter_id}/replay", letters.replay_dead_letter, REPLAY_DEAD_LETTER),
             ("DELETE", "/v1/dead-letters/{letter_id}", letters.delete_dead_letter, DELETE_DEAD_LETTER),
+            *webhook_calls(gateway),
             ("GET", "/healthz", health.alive, ALIVE),
             ("GET", "/readyz", health.ready, READY),
         )

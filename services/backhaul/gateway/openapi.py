@@ -18,8 +18,11 @@ from backhaul.gateway.typed_kinds import REFERENCE, Document, with_kinds
 from backhaul_contracts import codec
 from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
+from backhaul_contracts.webhooks import ChangedWebhookEndpoint, NewWebhookEndpoint
 
-_READ: frozenset[Model] = frozenset({SubmitTask, SubmitBatch, CancelTask, ReplayTask})
+_READ: frozenset[Model] = frozenset(
+    {SubmitTask, SubmitBatch, CancelTask, ReplayTask, NewWebhookEndpoint, ChangedWebhookEndpoint}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from backhaul_contracts.wire import Moment
 
 T = TypeVar("T")
 
+_NO_CURSOR = "the cursor is not one that this API gave out"
 _METADATA = "metadata."
 _MOST_PARAMETERS = 100
 _MOST_TASKS = 100
@@ -118,9 +119,21 @@ def task_query(request: Request, tenant: str) -> TaskQuery:
     )
 
 
-def cursor_behind(task_id: str) -> str:
-    """The opaque cursor that continues a list behind a task."""
-    return urlsafe_b64encode(task_id.encode()).decode().rstrip("=")
+def cursor_behind(id_: str) -> str:
+    """The opaque cursor that continues a list behind a thing."""
+    return urlsafe_b64encode(id_.encode()).decode().rstrip("=")
+
+
+def position_of(prefix: str) -> Callable[[str], str]:
+    """A reader of cursors behind things whose ids begin with `prefix` and `_`."""
+
+    def read(text: str) -> str:
+        found = _decoded(text)
+        if not found.startswith(f"{prefix}_"):
+            raise ValueError(_NO_CURSOR)
+        return found
+
+    return read
 
 
 def integer(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -160,10 +173,14 @@ def _moment(text: str) -> datetime:
 
 
 def _position(text: str) -> TaskId:
-    try:
-        task_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("the cursor is not one that this API gave out") from error
+    task_id = _decoded(text)
     if not is_task_id(task_id):
-        raise ValueError("the cursor is not one that this API gave out")
+        raise ValueError(_NO_CURSOR)
     return TaskId(task_id)
+
+
+def _decoded(cursor: str) -> str:
+    try:
+        return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(_NO_CURSOR) from error

@@ -43,6 +43,7 @@ _SHOWN = select(
     deliveries.c.tries,
     deliveries.c.next_at,
     deliveries.c.created_at,
+    endpoints.c.disabled,
 ).join_from(deliveries, endpoints, deliveries.c.endpoint_id == endpoints.c.id, isouter=True)
 _AGAIN = (
     update(deliveries)
@@ -145,10 +146,10 @@ def deliveries_of(connection: Connection, query: DeliveryQuery) -> list[Delivery
 def redeliver(connection: Connection, query: DeliveryQuery, delivery_id: str) -> Delivery | None:
     """See `WebhookStore.redeliver`."""
     statement = _SHOWN.where(*_wanted(query), deliveries.c.id == bindparam("named"))
-    if connection.execute(statement, {"named": delivery_id}).first() is None:
-        return None
-    connection.execute(_AGAIN, {"named": delivery_id})
     row = connection.execute(statement, {"named": delivery_id}).first()
+    if row is not None and row.disabled is None:
+        connection.execute(_AGAIN, {"named": delivery_id})
+        row = connection.execute(statement, {"named": delivery_id}).first()
     return None if row is None else _delivery(row)
 
 
@@ -169,4 +170,5 @@ def _delivery(row: Any) -> Delivery:
         tries=RawJson(f"[{row.tries}]"),
         next_at=None if row.next_at is None else from_ms(row.next_at),
         created_at=from_ms(row.created_at),
+        disabled=row.disabled,
     )

@@ -36,7 +36,9 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one receiver, as lists show it. `tries` is a JSON array, the oldest first."""
+    """One event on its way to one receiver, as lists show it. `tries` is a JSON array, the oldest first.
+
+    `disabled`: why nothing is sent to its endpoint, or None."""
 
     id: str
     tenant: str
@@ -48,6 +50,7 @@ class Delivery:
     tries: RawJson
     next_at: datetime | None
     created_at: datetime
+    disabled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +134,8 @@ class WebhookStore(Protocol):
     async def deliveries(self, query: DeliveryQuery) -> list[Delivery]: ...
 
     async def redeliver(self, query: DeliveryQuery, delivery_id: str) -> Delivery | None:
-        """Try this delivery, one of those of `query`, again from the beginning of the schedule, beginning now. None if
-        there is none."""
+        """Try this delivery, one of those of `query`, again from the beginning of the schedule, beginning now; unless
+        its endpoint is disabled. None if there is none."""
         ...
 
     async def take_mail(self, room: int, most: Mapping[str, int], usual: int, lease: timedelta) -> list[Mail]:

@@ -1,0 +1,120 @@
+"""The calls of the HTTP API for webhooks: where each leads, and what it asks for and answers."""
+
+from backhaul.gateway.endpoints import MOST, Endpoints
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.routes import JSON, Endpoint, Operation, in_path, query
+from backhaul.gateway.sent import Sent
+from backhaul_contracts.webhooks import (
+    ChangedWebhookEndpoint,
+    NewWebhookEndpoint,
+    WebhookDelivery,
+    WebhookDeliveryPage,
+    WebhookEndpoint,
+    WebhookEndpointPage,
+)
+
+_TEXT = {"type": "string"}
+_ENDPOINT = in_path("endpoint_id", "`whe_` and 26 characters.")
+_DELIVERY = in_path("delivery_id", "`whd_` and 26 characters: the `webhook-id` it is sent with.")
+_TASK = in_path("task_id", "`tsk_` and 26 characters.")
+_PAGE = (
+    query("limit", "", {"type": "integer", "minimum": 1, "maximum": MOST, "default": MOST // 2}),
+    query("cursor", "`next_cursor` of the page before.", _TEXT),
+)
+_ONE = {JSON: WebhookEndpoint}
+_DELIVERIES = {200: ("A page of deliveries.", {JSON: WebhookDeliveryPage})}
+_AGAIN = {202: ("It is tried now, and then by the schedule.", {JSON: WebhookDelivery})}
+
+ADD = Operation(
+    tag="webhooks",
+    summary="Register an endpoint",
+    description="It gets the events of all tasks of the tenant from now on, signed with its `secret`.",
+    body=NewWebhookEndpoint,
+    answers={201: ("The endpoint with its secret, which is shown this once.", _ONE)},
+    problems=(400, 413, 415, 422, 503),
+)
+LIST = Operation(
+    tag="webhooks",
+    summary="List endpoints, newest first",
+    parameters=_PAGE,
+    answers={200: ("A page of endpoints.", {JSON: WebhookEndpointPage})},
+    problems=(422, 503),
+)
+SHOW = Operation(
+    tag="webhooks",
+    summary="Show an endpoint",
+    parameters=(_ENDPOINT,),
+    answers={200: ("The endpoint.", _ONE)},
+    problems=(404, 503),
+)
+CHANGE = Operation(
+    tag="webhooks",
+    summary="Change, disable or enable an endpoint",
+    description="What is left out stays. What is on its way to an endpoint that is disabled has failed.",
+    body=ChangedWebhookEndpoint,
+    parameters=(_ENDPOINT,),
+    answers={200: ("The endpoint.", _ONE)},
+    problems=(400, 404, 413, 415, 422, 503),
+)
+REMOVE = Operation(
+    tag="webhooks",
+    summary="Remove an endpoint",
+    parameters=(_ENDPOINT,),
+    answers={204: ("It is gone, with its deliveries.", {})},
+    problems=(404, 503),
+)
+TEST = Operation(
+    tag="webhooks",
+    summary="Send a test to an endpoint",
+    description="One try, of an event `webhook.test`.",
+    parameters=(_ENDPOINT,),
+    answers={202: ("Its delivery, on its way.", {JSON: WebhookDelivery})},
+    problems=(404, 409, 503),
+)
+OF_ENDPOINT = Operation(
+    tag="webhooks",
+    summary="List what was sent to an endpoint, newest first",
+    parameters=(_ENDPOINT, *_PAGE),
+    answers=_DELIVERIES,
+    problems=(404, 422, 503),
+)
+AGAIN_TO_ENDPOINT = Operation(
+    tag="webhooks",
+    summary="Send a delivery again",
+    parameters=(_ENDPOINT, _DELIVERY),
+    answers=_AGAIN,
+    problems=(404, 409, 503),
+)
+OF_TASK = Operation(
+    tag="webhooks",
+    summary="List what was sent of a task, newest first",
+    description="To its own webhook and to endpoints.",
+    parameters=(_TASK, *_PAGE),
+    answers=_DELIVERIES,
+    problems=(404, 410, 422, 503),
+)
+AGAIN_OF_TASK = Operation(
+    tag="webhooks",
+    summary="Send a delivery of a task again",
+    parameters=(_TASK, _DELIVERY),
+    answers=_AGAIN,
+    problems=(404, 409, 503),
+)
+
+
+def webhook_calls(gateway: Gateway) -> list[tuple[str, str, Endpoint, Operation]]:
+    """Method, path, endpoint and description of each."""
+    endpoints, sent = Endpoints(gateway), Sent(gateway)
+    one = "/v1/webhook-endpoints/{endpoint_id}"
+    return [
+        ("GET", "/v1/tasks/{task_id}/deliveries", sent.task_deliveries, OF_TASK),
+        ("POST", "/v1/tasks/{task_id}/deliveries/{delivery_id}/redeliver", sent.redeliver_of_task, AGAIN_OF_TASK),
+        ("POST", "/v1/webhook-endpoints", endpoints.add_endpoint, ADD),
+        ("GET", "/v1/webhook-endpoints", endpoints.list_endpoints, LIST),
+        ("GET", one, endpoints.endpoint, SHOW),
+        ("PATCH", one, endpoints.change_endpoint, CHANGE),
+        ("DELETE", one, endpoints.remove_endpoint, REMOVE),
+        ("POST", f"{one}/test", endpoints.test_endpoint, TEST),
+        ("GET", f"{one}/deliveries", sent.endpoint_deliveries, OF_ENDPOINT),
+        ("POST", f"{one}/deliveries/{{delivery_id}}/redeliver", sent.redeliver_to_endpoint, AGAIN_TO_ENDPOINT),
+    ]
