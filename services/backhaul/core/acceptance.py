@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
+from backhaul.core.apikeys import DEFAULT_TENANT
 from backhaul.core.catalogue import MAX_FAULTS, Catalogue
 from backhaul.core.clock import Clock, to_ms
 from backhaul.core.errors import Rejected
 from backhaul.core.fingerprint import fingerprint
+from backhaul.core.ports.store import Store
 from backhaul.core.record import Caller, Draft, RawJson, Record
 from backhaul.core.replies import ReplyTo, noted
 from backhaul.core.webhooks import WebhookRules
 from backhaul_contracts import codec
-from backhaul_contracts.ids import new_task_id
+from backhaul_contracts.ids import TaskId, new_task_id
 from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.problems import Fault, ProblemCode
 from backhaul_contracts.submissions import SubmitTask
@@ -41,7 +43,7 @@ class Origin:
     what is no trace context is dropped.
     """
 
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
     key: str | None = None
     traceparent: str | None = None
     replay_of: str | None = None
@@ -52,9 +54,10 @@ class Origin:
 class Acceptance:
     """Checks submissions and makes drafts of them."""
 
-    def __init__(self, catalogue: Catalogue, clock: Clock, webhooks: WebhookRules | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, clock: Clock, webhooks: WebhookRules | None = None) -> None:
         """Without rules for webhooks, submissions that want one are refused."""
         self._catalogue = catalogue
+        self._store = store
         self._clock = clock
         self._webhooks = webhooks or WebhookRules()
 
@@ -66,6 +69,8 @@ class Acceptance:
         self._catalogue.check(spec, wanted.input)
         if wanted.queue is not None and not await self._catalogue.has_queue(wanted.queue):
             raise _invalid("/queue", f"There is no queue {wanted.queue!r}: no announced kind waits in it.")
+        if wanted.parent_id is not None and origin.caller is None:
+            await self._check_parent(origin.tenant, wanted.parent_id)
         return _draft(wanted, spec, key, origin, self._clock.now(), self._webhook(wanted.webhook))
 
     def _webhook(self, webhook: TaskWebhook | None) -> RawJson | None:
@@ -74,6 +79,11 @@ class Acceptance:
         if fault := self._webhooks.fault(webhook.url):
             raise _invalid("/webhook/url", fault)
         return self._webhooks.kept(webhook)
+
+    async def _check_parent(self, tenant: str, parent_id: str) -> None:
+        """Who could name a task of another tenant as parent would hear of its end. Callers prove that it is theirs."""
+        if await self._store.snapshot(tenant, TaskId(parent_id)) is None:
+            raise _invalid("/parent_id", f"There is no task {parent_id}.")
 
 
 def _parse(body: Json) -> SubmitTask:

@@ -24,13 +24,14 @@ class TaskParts(NamedTuple):
     tail: str
 
 
-def task_json(snapshot: Snapshot) -> str:
-    """The task as `backhaul_contracts.tasks.Task` describes it."""
-    head, middle, tail = task_parts(snapshot.record)
+def task_json(snapshot: Snapshot, token: str | None = None) -> str:
+    """The task as `backhaul_contracts.tasks.Task` describes it. `token`: what its stream is opened with, without a key;
+    of letters, digits, `-` and `_`."""
+    head, middle, tail = task_parts(snapshot.record, token)
     return f"{head}{snapshot.input}{middle}{snapshot.result or 'null'}{tail}"
 
 
-def task_parts(record: Record) -> TaskParts:
+def task_parts(record: Record, token: str | None = None) -> TaskParts:
     """What `task_json` says beside the payloads, for whoever has these elsewhere."""
     head = (
         f'{{"id":"{record.id}","kind":{json_name(record.kind)},"status":"{record.status}",'
@@ -44,7 +45,7 @@ def task_parts(record: Record) -> TaskParts:
         f'"key":{json_text(record.key)},"metadata":{record.metadata},'
         f'"parent_id":{json_text(record.parent_id)},"replay_of":{json_text(record.replay_of)},'
         f"{_times(record)},"
-        f'"cancel":{_cancel(record)},"links":{_links(record.id)}}}'
+        f'"cancel":{_cancel(record)},"links":{_links(record.id, token)}}}'
     )
     return TaskParts(head, ',"result":', tail)
 
@@ -71,11 +72,11 @@ def _cancel(record: Record) -> str:
     )
 
 
-def _links(task_id: str) -> str:
-    path = task_path(task_id)
+def _links(task_id: str, token: str | None) -> str:
+    path, opened = task_path(task_id), "" if token is None else f"?token={token}"
     return (
         f'{{"self":"{path}","events":"{path}/events","result":"{path}/result",'
-        f'"cancel":"{path}/cancel","stream":"{path}/events"}}'
+        f'"cancel":"{path}/cancel","stream":"{path}/events{opened}"}}'
     )
 
 
@@ -84,21 +85,21 @@ def page_json(items: Iterable[str], next_cursor: str | None) -> bytes:
     return f'{{"data":[{",".join(items)}],"next_cursor":{json_text(next_cursor)}}}'.encode()
 
 
-def snapshot_event_json(snapshot: Snapshot, at: datetime) -> str:
+def snapshot_event_json(snapshot: Snapshot, at: datetime, token: str | None = None) -> str:
     """The event object that starts a stream without a cursor: `data` is the task."""
-    return _task_event(SNAPSHOT, snapshot, at)
+    return _task_event(SNAPSHOT, snapshot, at, token)
 
 
-def gap_event_json(snapshot: Snapshot, at: datetime) -> str:
+def gap_event_json(snapshot: Snapshot, at: datetime, token: str | None = None) -> str:
     """The event object that stands for events which are no longer kept: `data` is the task."""
-    return _task_event(GAP, snapshot, at)
+    return _task_event(GAP, snapshot, at, token)
 
 
-def _task_event(type: str, snapshot: Snapshot, at: datetime) -> str:
+def _task_event(type: str, snapshot: Snapshot, at: datetime, token: str | None) -> str:
     record = snapshot.record
     return (
         f'{{"task_id":"{record.id}","seq":{record.seq},"attempt":{record.attempt},"type":"{type}",'
-        f'"time":{_time(at)},"data":{task_json(snapshot)}}}'
+        f'"time":{_time(at)},"data":{task_json(snapshot, token)}}}'
     )
 
 

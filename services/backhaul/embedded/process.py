@@ -14,7 +14,7 @@ from backhaul.embedded.folder import MEMORY
 from backhaul.settings import Settings
 from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
-from backhaul.wiring.processes import address, event_loop_factory
+from backhaul.wiring.processes import event_loop_factory
 from backhaul.wiring.signals import stop_on_signals
 from backhaul.worker import Service, load_services
 
@@ -33,7 +33,6 @@ def run_dev(
         return
     set_up_logs(settings)
     settings = settings.model_copy(update={"host": host, "port": port})
-    address(settings)
     names = list(targets) or _examples()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(_serve(settings, names, host, port, data))

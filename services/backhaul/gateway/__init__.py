@@ -2,5 +2,6 @@
 
 from backhaul.gateway.app import create_app
 from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.guards import is_loopback
 
-__all__ = ["Gateway", "create_app"]
+__all__ = ["Gateway", "create_app", "is_loopback"]

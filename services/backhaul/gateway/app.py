@@ -6,6 +6,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
 from starlette.routing import Match
 
+from backhaul.core.apikeys import Scope
 from backhaul.core.errors import Rejected
 from backhaul.gateway.calls import routes
 from backhaul.gateway.direct import DirectApp
@@ -19,8 +20,12 @@ from backhaul.gateway.typed_kinds import Document
 from backhaul.gateway.websocket import WebSocket
 from backhaul_contracts.problems import ProblemCode
 
-_OPENAPI = Operation(tag="description", summary="This description", answers={200: ("OpenAPI 3.1.", {JSON: None})})
-_DOCS = Operation(tag="description", summary="The same for people", answers={200: ("A page.", {"text/html": None})})
+_OPENAPI = Operation(
+    scope=Scope.READ, tag="description", summary="This description", answers={200: ("OpenAPI 3.1.", {JSON: None})}
+)
+_DOCS = Operation(
+    scope=Scope.READ, tag="description", summary="The same for people", answers={200: ("A page.", {"text/html": None})}
+)
 
 
 def create_app(gateway: Gateway) -> FastAPI:
@@ -51,10 +56,13 @@ def create_app(gateway: Gateway) -> FastAPI:
 
 
 def _descriptions(gateway: Gateway, written: Document) -> list[Route]:
-    description, limit = Description(gateway, written), gateway.settings.max_body
+    description = Description(gateway, written)
     return [
-        Route("GET", "/openapi.json", description.openapi, _OPENAPI, body_limit=limit),
-        Route("GET", "/docs", description.docs, _DOCS, body_limit=limit),
+        Route("GET", path, endpoint, operation, access=gateway.access, body_limit=gateway.settings.max_body)
+        for path, endpoint, operation in (
+            ("/openapi.json", description.openapi, _OPENAPI),
+            ("/docs", description.docs, _DOCS),
+        )
     ]
 
 

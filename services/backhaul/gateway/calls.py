@@ -1,5 +1,6 @@
 """The calls of the HTTP API, v1: where each leads, and what it asks for and answers."""
 
+from backhaul.core.apikeys import Scope
 from backhaul.core.deadletters import QUEUES
 from backhaul.gateway.conditions import EVENT_STREAM
 from backhaul.gateway.deadletters import MOST_LETTERS, DeadLetters
@@ -30,6 +31,7 @@ _TEXT = {"type": "string"}
 _TIME = {"type": "string", "format": "date-time"}
 
 SUBMIT = Operation(
+    scope=Scope.SUBMIT,
     tag="tasks",
     summary="Submit a task",
     description="Answers once the task is durable. A repeated key answers with the task that has it already.",
@@ -42,6 +44,7 @@ SUBMIT = Operation(
     problems=(400, 404, 413, 415, 422, 503),
 )
 SUBMIT_BATCH = Operation(
+    scope=Scope.SUBMIT,
     tag="tasks",
     summary="Submit up to 1,000 tasks",
     description="The valid ones are accepted, in one commit; the others are named in `errors`.",
@@ -50,6 +53,7 @@ SUBMIT_BATCH = Operation(
     problems=(400, 413, 415, 422, 503),
 )
 GET_TASK = Operation(
+    scope=Scope.READ,
     tag="tasks",
     summary="Show a task",
     description="With `Prefer: wait`: when it is done, or with `If-None-Match` when it has changed.",
@@ -58,6 +62,7 @@ GET_TASK = Operation(
     problems=(404, 410, 503),
 )
 FIND_TASKS = Operation(
+    scope=Scope.READ,
     tag="tasks",
     summary="List tasks, newest first",
     parameters=(
@@ -76,6 +81,7 @@ FIND_TASKS = Operation(
     problems=(422, 503),
 )
 DELETE_TASK = Operation(
+    scope=Scope.CANCEL,
     tag="tasks",
     summary="Delete a task that is done",
     parameters=(_ID,),
@@ -83,6 +89,7 @@ DELETE_TASK = Operation(
     problems=(404, 409, 410, 503),
 )
 RESULT = Operation(
+    scope=Scope.READ,
     tag="tasks",
     summary="The bare result",
     parameters=(_ID, _WAIT),
@@ -90,14 +97,17 @@ RESULT = Operation(
     problems=(404, 409, 410, 503),
 )
 EVENTS = Operation(
+    scope=Scope.READ,
     tag="tasks",
     summary="Follow a task",
+    linked=True,
     description="Server-Sent Events until the task is done; with `Accept: application/json` a page of the log.",
     parameters=(
         _ID,
         query("after", "Go on behind this `seq`; 0: everything. None: a snapshot first.", {"type": "integer"}),
         query("limit", "For the JSON log.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
         in_header("Last-Event-ID", "Like `after`, and wins over it."),
+        query("token", "Instead of a key: as in `links.stream` of the task.", _TEXT),
     ),
     answers={
         200: ("The events.", {EVENT_STREAM: None, JSON: EventPage}),
@@ -106,6 +116,7 @@ EVENTS = Operation(
     problems=(404, 406, 410, 422, 503),
 )
 CANCEL = Operation(
+    scope=Scope.CANCEL,
     tag="tasks",
     summary="Cancel a task",
     body=CancelTask,
@@ -118,6 +129,7 @@ CANCEL = Operation(
     problems=(404, 410, 422, 503),
 )
 RETRY = Operation(
+    scope=Scope.SUBMIT,
     tag="tasks",
     summary="Run a task again that ended without success",
     parameters=(_ID,),
@@ -125,6 +137,7 @@ RETRY = Operation(
     problems=(404, 409, 410, 503),
 )
 REPLAY = Operation(
+    scope=Scope.SUBMIT,
     tag="tasks",
     summary="Submit the same again as a new task",
     body=ReplayTask,
@@ -137,9 +150,14 @@ REPLAY = Operation(
     problems=(404, 410, 422, 503),
 )
 LIST_KINDS = Operation(
-    tag="kinds", summary="List kinds", answers={200: ("Every kind.", {JSON: KindPage})}, problems=(503,)
+    scope=Scope.READ,
+    tag="kinds",
+    summary="List kinds",
+    answers={200: ("Every kind.", {JSON: KindPage})},
+    problems=(503,),
 )
 KIND = Operation(
+    scope=Scope.READ,
     tag="kinds",
     summary="Show a kind",
     parameters=(in_path("kind", "Its name, such as `digest.summarise`."),),
@@ -147,6 +165,7 @@ KIND = Operation(
     problems=(404, 503),
 )
 LIST_WORKERS = Operation(
+    scope=Scope.READ,
     tag="workers",
     summary="List workers",
     answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
@@ -154,9 +173,14 @@ LIST_WORKERS = Operation(
 )
 _QUEUE = in_path("name", "Its name, such as `digest`.")
 LIST_QUEUES = Operation(
-    tag="queues", summary="List queues", answers={200: ("Every queue.", {JSON: QueuePage})}, problems=(503,)
+    scope=Scope.READ,
+    tag="queues",
+    summary="List queues",
+    answers={200: ("Every queue.", {JSON: QueuePage})},
+    problems=(503,),
 )
 PAUSE = Operation(
+    scope=Scope.ADMIN,
     tag="queues",
     summary="Pause a queue",
     description="Nothing more is started from it. What runs goes on, and submits are accepted.",
@@ -165,6 +189,7 @@ PAUSE = Operation(
     problems=(404, 503),
 )
 RESUME = Operation(
+    scope=Scope.ADMIN,
     tag="queues",
     summary="Resume a queue",
     parameters=(_QUEUE,),
@@ -173,6 +198,7 @@ RESUME = Operation(
 )
 _LETTER = in_path("letter_id", "As the list names it.")
 LIST_DEAD_LETTERS = Operation(
+    scope=Scope.ADMIN,
     tag="dead letters",
     summary="List what could not be handled, newest first",
     description="Long bodies are cut. `unseen` counts those that wait behind what one look goes through.",
@@ -186,6 +212,7 @@ LIST_DEAD_LETTERS = Operation(
     problems=(422, 503),
 )
 DEAD_LETTER = Operation(
+    scope=Scope.ADMIN,
     tag="dead letters",
     summary="Show a dead letter with its whole body",
     parameters=(_LETTER,),
@@ -193,6 +220,7 @@ DEAD_LETTER = Operation(
     problems=(404, 503),
 )
 REPLAY_DEAD_LETTER = Operation(
+    scope=Scope.ADMIN,
     tag="dead letters",
     summary="Send a dead letter again where it was sent first",
     description="It leaves the dead letters when the broker has taken it, and may come back as another one.",
@@ -201,14 +229,18 @@ REPLAY_DEAD_LETTER = Operation(
     problems=(404, 409, 503),
 )
 DELETE_DEAD_LETTER = Operation(
+    scope=Scope.ADMIN,
     tag="dead letters",
     summary="Delete a dead letter",
     parameters=(_LETTER,),
     answers={204: ("It is gone.", {})},
     problems=(404, 503),
 )
-ALIVE = Operation(tag="health", summary="Whether the process lives", answers={200: ("It does.", {JSON: None})})
+ALIVE = Operation(
+    scope=None, tag="health", summary="Whether the process lives", answers={200: ("It does.", {JSON: None})}
+)
 READY = Operation(
+    scope=None,
     tag="health",
     summary="Whether store and broker are up",
     description="`accepting`: submits are taken, which needs the store alone, so it may be true with a 503.",
@@ -230,7 +262,7 @@ def routes(gateway: Gateway) -> list[Route]:
     letters, health = DeadLetters(gateway), Health(gateway)
     limit = gateway.settings.max_body
     return [
-        Route(method, path, endpoint, operation, body_limit=limit)
+        Route(method, path, endpoint, operation, access=gateway.access, body_limit=limit)
         for method, path, endpoint, operation in (
             ("POST", "/v1/tasks", submissions.submit, SUBMIT),
             ("GET", "/v1/tasks/{task_id}", tasks.get, GET_TASK),

@@ -10,7 +10,7 @@ from backhaul.core.record import Snapshot
 from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.patience import answered
-from backhaul.gateway.queries import Parameters, integer, invalid
+from backhaul.gateway.queries import LINKED_BY, Parameters, integer, invalid
 from backhaul.gateway.reading import Reading
 from backhaul.gateway.replies import Empty, Header, Reply
 from backhaul.gateway.request import Request, tenant_of
@@ -19,7 +19,7 @@ from backhaul.gateway.topic import Watcher
 from backhaul_contracts.ids import TaskId, is_task_id
 from backhaul_contracts.problems import ProblemCode
 
-_PARAMETERS = frozenset({"after", "limit"})
+_PARAMETERS = frozenset({"after", "limit", LINKED_BY})
 _MOST_EVENTS = 1000
 _CURSOR = integer(0)
 
@@ -74,7 +74,8 @@ class Events:
         if cursor == record.seq and record.status.done:
             return Empty(204)
         gateway = self._gateway
-        reading = Reading(gateway.feed, gateway.store, gateway.clock, watcher, snapshot, cursor)
+        links = None if request.identity.by_link else gateway.links
+        reading = Reading(gateway.feed, gateway.store, gateway.clock, watcher, snapshot, cursor, links)
         return EventStream(gateway.feed, watcher, reading, request, headers)
 
     async def _page(self, tenant: str, task_id: str, after: int, limit: int) -> Reply:

@@ -1,6 +1,7 @@
 """The gateway: what all its endpoints share, and the loops behind them."""
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 
 from backhaul.core.acceptance import Acceptance
@@ -10,13 +11,18 @@ from backhaul.core.clock import Clock
 from backhaul.core.commands import Command
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Admission, Store
-from backhaul.core.record import Draft
+from backhaul.core.record import Draft, Snapshot
 from backhaul.core.relay import Relay
+from backhaul.core.rendering import task_json
 from backhaul.core.transitions import Change, Refusal
 from backhaul.core.webhooks import WebhookRules
+from backhaul.gateway.access import Access
 from backhaul.gateway.audit import Audit
 from backhaul.gateway.feed import Feed
+from backhaul.gateway.guards import is_loopback
 from backhaul.gateway.hints import Hints
+from backhaul.gateway.keyring import Keyring
+from backhaul.gateway.links import StreamLinks
 from backhaul.gateway.lookup import Lookup
 from backhaul.gateway.waiting import Waiting
 from backhaul.settings import Settings
@@ -48,8 +54,11 @@ class Gateway:
         self.id = gateway_id or new_id("gw")
         self.catalogue = Catalogue(store, clock)
         self.webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
-        self.acceptance = Acceptance(self.catalogue, clock, self.webhooks)
+        self.acceptance = Acceptance(self.catalogue, store, clock, self.webhooks)
         self.lookup = Lookup(store, clock, settings.retention)
+        self.keyring = Keyring(store, clock)
+        self.links = StreamLinks(_secret_key(settings), clock)
+        self.access = Access(self.keyring, self.links, open_at_first=is_loopback(settings.host))
         self.feed = Feed(broker, clock, self.id)
         self.waiting = Waiting(self.feed, self.lookup, clock)
         self.hints = Hints(broker)
@@ -63,6 +72,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._admissions.run())
             group.create_task(self._commands.run())
+            group.create_task(self.keyring.run())
             group.create_task(self.lookup.run())
             group.create_task(self.feed.run())
             group.create_task(self._audit.run())
@@ -77,6 +87,10 @@ class Gateway:
     @property
     def draining(self) -> bool:
         return self.feed.closing
+
+    def shown(self, snapshot: Snapshot) -> str:
+        """The task as JSON, with a link to its stream that needs no key."""
+        return task_json(snapshot, self.links.token(snapshot.record))
 
     async def admit(self, draft: Draft) -> Admission:
         """Make the draft a task, in a commit shared with others."""
@@ -96,3 +110,8 @@ class Gateway:
         results, dispatch = await self.store.advance(commands)
         self._relay.hand_over(dispatch)
         return results
+
+
+def _secret_key(settings: Settings) -> str:
+    """The configured one; else one that lasts as long as this process, and its links no longer."""
+    return settings.opened_secret_key or secrets.token_hex(32)

@@ -13,7 +13,7 @@ from backhaul.gateway.page import Page, page
 from backhaul.gateway.patience import answered
 from backhaul.gateway.replies import Reply, header
 from backhaul.gateway.request import Request
-from backhaul.gateway.routes import Model, Route
+from backhaul.gateway.routes import SECURITY_SCHEME, Model, Route
 from backhaul.gateway.typed_kinds import REFERENCE, Document, with_kinds
 from backhaul_contracts import codec
 from backhaul_contracts.kinds import KindSpec
@@ -23,6 +23,12 @@ from backhaul_contracts.webhooks import ChangedWebhookEndpoint, NewWebhookEndpoi
 _READ: frozenset[Model] = frozenset(
     {SubmitTask, SubmitBatch, CancelTask, ReplayTask, NewWebhookEndpoint, ChangedWebhookEndpoint}
 )
+_API_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "bh_…",
+    "description": "Made by `backhaul keys create`. On loopback none is needed until the first one is made.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,11 @@ class Description:
 def document(app: FastAPI, routes: Sequence[Route]) -> Document:
     """The part of the document that is the same everywhere."""
     written = get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
-    components = written.setdefault("components", {}).setdefault("schemas", {})
-    components.update(_schemas({model for route in routes for model in route.operation.models()}))
+    components = written.setdefault("components", {})
+    components["securitySchemes"] = {SECURITY_SCHEME: _API_KEY}
+    components.setdefault("schemas", {}).update(
+        _schemas({model for route in routes for model in route.operation.models()})
+    )
     return written
 
 

@@ -18,6 +18,7 @@ _log = logging.getLogger("backhaul.gateway")
 
 _MEDIA_TYPE = PROBLEM_JSON.encode()
 _FAULT = 1011
+_CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="backhaul"')
 _CLOSE: Header = (b"connection", b"close")
 
 
@@ -47,6 +48,8 @@ def known_fault(error: Rejected | StoreUnavailable | BrokerUnavailable) -> Reply
         return unavailable("The broker does not answer at the moment, or is asked by too many: try again.")
     if error.code is ProblemCode.PAYLOAD_TOO_LARGE:  # the rest of the body is still under way
         return problem_reply(error, [_CLOSE])
+    if error.code is ProblemCode.UNAUTHENTICATED:
+        return problem_reply(error, [_CHALLENGE])
     return problem_reply(error)
 
 

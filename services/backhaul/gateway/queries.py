@@ -20,6 +20,9 @@ from backhaul_contracts.wire import Moment
 
 T = TypeVar("T")
 
+LINKED_BY = "token"
+"""The parameter of a link that opens a stream without a key."""
+
 _NO_CURSOR = "the cursor is not one that this API gave out"
 _METADATA = "metadata."
 _MOST_PARAMETERS = 100
@@ -90,6 +93,12 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     except ValueError as error:
         detail = "The query string is not percent-encoded UTF-8, or has too many parameters."
         raise Rejected(ProblemCode.INVALID_INPUT, detail) from error
+
+
+def link_token(request: Request) -> str | None:
+    """The token of a link, if the request came by one."""
+    query: bytes = request.scope["query_string"]
+    return next((value for name, value in _pairs(query) if name == LINKED_BY), None) if query else None
 
 
 def invalid(name: str, detail: str) -> Rejected:

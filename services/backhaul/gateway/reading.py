@@ -7,6 +7,7 @@ from backhaul.core.record import Snapshot
 from backhaul.core.rendering import gap_event_json, snapshot_event_json
 from backhaul.gateway.audit import event_frame
 from backhaul.gateway.feed import Feed
+from backhaul.gateway.links import StreamLinks
 from backhaul.gateway.patience import answered
 from backhaul.gateway.topic import Frame, Watcher, frame
 from backhaul_contracts.events import GAP, SNAPSHOT
@@ -18,15 +19,24 @@ class Reading:
     """Give `snapshot` as it was read while `watcher` was watching, and `cursor` not beyond its `seq`.
 
     Without a cursor it begins with `task.snapshot`. Frames come in order and without holes (I7); where the log itself
-    has lost events, `stream.gap` stands for them.
+    has lost events, `stream.gap` stands for them. `links` are for the tasks in both; None: who reads came by a link
+    that must not be made to last by reading.
     """
 
     def __init__(
-        self, feed: Feed, store: Store, clock: Clock, watcher: Watcher, snapshot: Snapshot, cursor: int | None
+        self,
+        feed: Feed,
+        store: Store,
+        clock: Clock,
+        watcher: Watcher,
+        snapshot: Snapshot,
+        cursor: int | None,
+        links: StreamLinks | None = None,
     ) -> None:
         self._feed = feed
         self._store = store
         self._clock = clock
+        self._links = links
         self._watcher = watcher
         self._topic = watcher.topic
         self._tenant = snapshot.record.tenant
@@ -61,7 +71,11 @@ class Reading:
     def _open(self, snapshot: Snapshot) -> list[Frame]:
         self._opening = None
         self._terminal = snapshot.record.status.done
-        return [frame(snapshot.record.seq, SNAPSHOT, snapshot_event_json(snapshot, self._clock.now()).encode())]
+        shown = snapshot_event_json(snapshot, self._clock.now(), self._token(snapshot))
+        return [frame(snapshot.record.seq, SNAPSHOT, shown.encode())]
+
+    def _token(self, snapshot: Snapshot) -> str | None:
+        return None if self._links is None else self._links.token(snapshot.record)
 
     def _passed(self, frames: list[Frame]) -> list[Frame]:
         self._cursor = frames[-1].seq
@@ -86,4 +100,5 @@ class Reading:
         self._cursor = snapshot.record.seq
         self._terminal = snapshot.record.status.done
         self._feed.learn(self._watcher, self._cursor, ended=self._terminal)
-        return [frame(self._cursor, GAP, gap_event_json(snapshot, self._clock.now()).encode())]
+        shown = gap_event_json(snapshot, self._clock.now(), self._token(snapshot))
+        return [frame(self._cursor, GAP, shown.encode())]

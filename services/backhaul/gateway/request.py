@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from backhaul.core.acceptance import faults
 from backhaul.core.catalogue import decode
 from backhaul.core.errors import Rejected
+from backhaul.gateway.identity import Identity
 from backhaul_contracts.problems import Fault, ProblemCode
 from backhaul_contracts.wire import Json
 
@@ -25,7 +26,10 @@ class Disconnected(Exception):
 class Request:
     """`body_limit` is the most bytes that are read of the body."""
 
-    __slots__ = ("_headers", "_receive", "body_limit", "scope")
+    __slots__ = ("_headers", "_receive", "body_limit", "identity", "scope")
+
+    identity: Identity
+    """Who calls. Known to calls that take a scope."""
 
     def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
         self.scope = scope
@@ -123,7 +127,7 @@ def _unsupported(detail: str) -> Rejected:
 
 def tenant_of(request: Request) -> str:
     """Whose tasks the request may see and make."""
-    return "default"
+    return request.identity.tenant
 
 
 def parsed(model: type[M], body: Json) -> M:

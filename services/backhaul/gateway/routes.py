@@ -8,8 +8,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backhaul.core import apikeys
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
+from backhaul.gateway.access import Access
+from backhaul.gateway.identity import Identity
 from backhaul.gateway.problems import known_fault
+from backhaul.gateway.queries import link_token
 from backhaul.gateway.request import Disconnected, Request
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 
@@ -17,6 +21,8 @@ Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 Model = type[BaseModel]
 
 JSON = "application/json"
+SECURITY_SCHEME = "apiKey"
+_REFUSED = (401, 403, 429)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +37,18 @@ class Operation:
     parameters: tuple[Mapping[str, Any], ...] = ()
     answers: Mapping[int, tuple[str, Mapping[str, Model | None]]] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
+    scope: apikeys.Scope | None
+    """What a key must have to call it; None: it takes no key."""
+    linked: bool = False
+    """Whether a link with a token opens it, too."""
 
     def openapi(self) -> dict[str, Any]:
         """The operation object (OpenAPI 3.1 §4.8.10); models are referred to by name."""
         answers = {str(status): _answer(*answer) for status, answer in self.answers.items()}
-        refusals = {str(status): _answer("See `code`.", {PROBLEM_JSON: Problem}) for status in self.problems}
+        refused = sorted({*self.problems, *(() if self.scope is None else _REFUSED)})
+        refusals = {str(status): _answer("See `code`.", {PROBLEM_JSON: Problem}) for status in refused}
         operation: dict[str, Any] = {"responses": {**answers, **refusals}}
+        operation["security"] = [] if self.scope is None else [{SECURITY_SCHEME: []}]
         if self.parameters:
             operation["parameters"] = [dict(parameter) for parameter in self.parameters]
         if self.body is not None:
@@ -46,7 +58,7 @@ class Operation:
     def models(self) -> set[Model]:
         """The models it refers to."""
         answered = {model for _, content in self.answers.values() for model in content.values() if model}
-        return answered | ({self.body} if self.body else set()) | ({Problem} if self.problems else set())
+        return answered | ({self.body} if self.body else set()) | {Problem}
 
 
 class Route(APIRoute):
@@ -55,7 +67,9 @@ class Route(APIRoute):
     Errors that were foreseen become problems here, as long as the answer has not begun.
     """
 
-    def __init__(self, method: str, path: str, endpoint: Endpoint, operation: Operation, *, body_limit: int) -> None:
+    def __init__(
+        self, method: str, path: str, endpoint: Endpoint, operation: Operation, *, access: Access, body_limit: int
+    ) -> None:
         super().__init__(
             path,
             _undocumented,
@@ -71,6 +85,7 @@ class Route(APIRoute):
         )
         self.methods = self.answers = {method}
         self.operation = operation
+        self._access = access
         self._endpoint = endpoint
         self._body_limit = body_limit
 
@@ -84,12 +99,22 @@ class Route(APIRoute):
             await super().handle(scope, receive, send)
             return
         try:
-            answer = await self._endpoint(Request(scope, receive, self._body_limit))
+            request = Request(scope, receive, self._body_limit)
+            if self.operation.scope is not None:
+                request.identity = await self._identity(request)
+                request.identity.need(self.operation.scope)
+            answer = await self._endpoint(request)
             await answer(scope, receive, send)
         except Disconnected:
             return
         except (Rejected, StoreUnavailable, BrokerUnavailable) as error:
             await known_fault(error)(scope, receive, send)
+
+    async def _identity(self, request: Request) -> Identity:
+        authorization = request.header(b"authorization")
+        if self.operation.linked and authorization is None and (token := link_token(request)) is not None:
+            return await self._access.by_link(request.path("task_id"), token)
+        return await self._access.identify(authorization)
 
 
 def query(name: str, description: str, schema: Mapping[str, Any], *, many: bool = False) -> dict[str, Any]:

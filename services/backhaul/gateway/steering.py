@@ -7,7 +7,6 @@ from starlette.types import ASGIApp
 from backhaul.core.commands import Cancel, Rerun
 from backhaul.core.errors import Rejected
 from backhaul.core.record import Record, Snapshot
-from backhaul.core.rendering import task_json
 from backhaul.core.transitions import Refusal
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.headers import accepted
@@ -67,7 +66,7 @@ class Steering:
     def _answer(self, snapshot: Snapshot) -> Reply:
         record = snapshot.record
         headers = accepted(record, self._gateway.clock.now())
-        return Reply(200 if record.status.done else 202, task_json(snapshot).encode(), headers)
+        return Reply(200 if record.status.done else 202, self._gateway.shown(snapshot).encode(), headers)
 
 
 def _not_retryable(record: Record) -> Rejected:

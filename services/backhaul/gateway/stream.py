@@ -66,7 +66,7 @@ class EventStream:
 
     @property
     def _over(self) -> bool:
-        return self._watcher.left or self._feed.closing or self._reading.ended
+        return self._watcher.left or self._feed.closing or self._reading.ended or self._request.identity.revoked
 
     def _sign_of_life(self) -> bytes:
         if self._pulse == self._feed.pulse:

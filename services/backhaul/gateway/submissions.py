@@ -6,7 +6,6 @@ from backhaul.core.acceptance import Origin
 from backhaul.core.errors import Rejected
 from backhaul.core.ports.store import Admission
 from backhaul.core.record import Draft, Snapshot
-from backhaul.core.rendering import task_json
 from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, preferred_wait
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
@@ -87,7 +86,7 @@ class Submissions:
             snapshot = await self._gateway.waiting.for_end(request, record.tenant, record.id, wait)
         record = snapshot.record
         headers = [*accepted(record, self._gateway.clock.now()), *replayed, *applied_wait(wait)]
-        return Reply(200 if record.status.done else 202, task_json(snapshot).encode(), headers)
+        return Reply(200 if record.status.done else 202, self._gateway.shown(snapshot).encode(), headers)
 
     def _streamed(self, request: Request, snapshot: Snapshot, headers: list[Header]) -> ASGIApp:
         record = snapshot.record
@@ -118,7 +117,7 @@ class Submissions:
             if admission.conflict:
                 errors[index] = _key_reused(admission)
             else:
-                tasks.append(task_json(admission.snapshot))
+                tasks.append(self._gateway.shown(admission.snapshot))
         shown = [_error_json(index, errors[index]) for index in sorted(errors)]
         return Reply(202, f'{{"tasks":[{",".join(tasks)}],"errors":[{",".join(shown)}]}}'.encode())
 

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from backhaul.core.errors import Rejected
 from backhaul.core.record import Record, Snapshot
-from backhaul.core.rendering import page_json, task_json
+from backhaul.core.rendering import page_json
 from backhaul.gateway.conditions import entity_tag, matches, preferred_wait
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.headers import applied_wait, ask_again
@@ -37,7 +37,7 @@ class Tasks:
         headers = [header(b"etag", tag), *self._ask_again(snapshot.record), *applied_wait(wait)]
         if known is not None and matches(known, tag):
             return Empty(304, headers)
-        return Reply(200, task_json(snapshot).encode(), headers)
+        return Reply(200, self._gateway.shown(snapshot).encode(), headers)
 
     async def result(self, request: Request) -> ASGIApp:
         no_parameters(request)
@@ -56,7 +56,7 @@ class Tasks:
         found = await answered(self._gateway.store.find(replace(query, limit=query.limit + 1)))
         shown = found[: query.limit]
         next_cursor = cursor_behind(shown[-1].record.id) if len(found) > len(shown) else None
-        return Reply(200, page_json(map(task_json, shown), next_cursor))
+        return Reply(200, page_json(map(self._gateway.shown, shown), next_cursor))
 
     async def delete(self, request: Request) -> ASGIApp:
         no_parameters(request)

@@ -71,7 +71,7 @@ class Ledger:
             for n in range(settings.ledger_shards)
         ]
         webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
-        acceptance = Acceptance(Catalogue(store, clock), clock, webhooks)
+        acceptance = Acceptance(Catalogue(store, clock), store, clock, webhooks)
         self._intake = Intake(store, broker, relay, acceptance, clock)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         self._watch = Watch(broker, clock)

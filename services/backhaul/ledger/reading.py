@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backhaul.core.acceptance import Origin, faults
+from backhaul.core.apikeys import DEFAULT_TENANT
 from backhaul.core.catalogue import decode
 from backhaul.core.errors import Rejected
 from backhaul.core.ports.broker import Delivery
@@ -39,7 +40,12 @@ def _plain(delivery: Delivery) -> tuple[Json, Origin]:
             "The message has no message_id. It is the idempotency key: with it, a repeat makes no second task.",
         )
     body = {"kind": delivery.routing_key, "input": decode(delivery.body), **_properties(delivery)}
-    return body, Origin(key=delivery.message_id, traceparent=_traceparent(delivery), reply=_reply_to(delivery))
+    return body, Origin(
+        tenant=_tenant(delivery),
+        key=delivery.message_id,
+        traceparent=_traceparent(delivery),
+        reply=_reply_to(delivery),
+    )
 
 
 def _full(delivery: Delivery) -> tuple[Json, Origin]:
@@ -55,11 +61,18 @@ def _full(delivery: Delivery) -> tuple[Json, Origin]:
     body = {**_properties(delivery), **event.data}
     traceparent = event.traceparent or _traceparent(delivery)
     return body, Origin(
+        tenant=_tenant(delivery),
         key=f"{event.source}#{event.id}",
         traceparent=traceparent,
         reply=_reply_to(delivery),
         caller=_caller(event),
     )
+
+
+def _tenant(delivery: Delivery) -> str:
+    """The tenant of the same name as the user who publishes, if the message names one: the broker has refused it unless
+    that is who is logged in. Nothing else on a message is proof of anything."""
+    return delivery.user_id or DEFAULT_TENANT
 
 
 def _caller(event: CloudEvent) -> Caller | None:

@@ -15,6 +15,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.gateway import create_app
 from backhaul.settings import Settings
+from backhaul.wiring.exposure import require_keys
 from backhaul.wiring.http import HttpServer
 from backhaul.wiring.platform import Platform
 from backhaul.worker import Service
@@ -57,13 +58,14 @@ async def in_process(
 
     The store must be this platform's alone: work that was under way when it last ended is taken up again at once.
     """
-    settings = at_home(settings)
+    settings = at_home(settings).model_copy(update={"host": host})
     platform = Platform(store, broker, settings=settings, clock=clock)
     gateway = platform.add_gateway()
     app = create_app(gateway)
-    server = HttpServer(app, host, port, on_stop=gateway.drain, longest_message=settings.max_body)
     try:
         await store.start()
+        await require_keys(settings, store)
+        server = HttpServer(app, host, port, on_stop=gateway.drain, longest_message=settings.max_body)
         await store.end_leases()
         await broker.start()
         await broker.declare(topology.platform(settings.ledger_shards))

@@ -14,6 +14,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.settings import Settings
 from backhaul.wiring.adapters import open_broker, open_store
+from backhaul.wiring.exposure import require_keys, require_secret
 from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.platform import Platform, build_workers
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("backhaul")
 
 DEFAULT_PORT = 8080
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def run_gateway(settings: Settings) -> None:
     """A gateway, until SIGTERM or SIGINT. It starts, and accepts, while the broker is down."""
-    address(settings)
+    require_secret(settings)
     _run(settings, lambda: _serve(settings, "gateway", gateway=True))
 
 
@@ -47,7 +47,7 @@ def run_notifier(settings: Settings) -> None:
 
 def run_server(settings: Settings) -> None:
     """Gateway, ledger and notifier in one process, until SIGTERM or SIGINT. Without a secret key, no notifier."""
-    address(settings)
+    require_secret(settings)
     notifier = settings.secret_key is not None
     _run(settings, lambda: _serve(settings, "server", gateway=True, ledger=True, notifier=notifier))
 
@@ -78,6 +78,8 @@ async def _serve(
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         store = await stack.enter_async_context(_started_store(settings))
+        if gateway:
+            await require_keys(settings, store)
         broker = await stack.enter_async_context(_started_broker(settings, role, required=ledger))
         platform = Platform(store, broker, settings=settings, clock=SystemClock())
         if ledger:
@@ -115,12 +117,7 @@ def _health_server(settings: Settings, lacks: "Lacks", misfits: "Misfits" = tupl
 
 
 def address(settings: Settings) -> tuple[str, int]:
-    """Where to serve HTTP. Raises `ConfigurationError` for an address that is not safe without API keys."""
-    if settings.host not in _LOOPBACK:
-        raise ConfigurationError(
-            f"serving on {settings.host} would open the API to the network without keys: "
-            "serve on 127.0.0.1 (BACKHAUL_HOST, or --host), behind a proxy that authenticates"
-        )
+    """Where to serve HTTP."""
     return settings.host, DEFAULT_PORT if settings.port is None else settings.port
 
 

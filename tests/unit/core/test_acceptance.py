@@ -48,7 +48,8 @@ class Kinds:
 
 def acceptance(kinds: Kinds, clock: ManualClock | None = None) -> Acceptance:
     clock = clock or ManualClock(NOW)
-    return Acceptance(Catalogue(cast("Store", kinds), clock), clock)
+    store = cast("Store", kinds)
+    return Acceptance(Catalogue(store, clock), store, clock)
 
 
 async def rejection(body: Any, key: str | None = None) -> Rejected:

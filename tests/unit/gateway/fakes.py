@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from backhaul.core import topology, transitions
+from backhaul.core.apikeys import ApiKey
 from backhaul.core.clock import Clock
 from backhaul.core.commands import Command
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
@@ -31,6 +32,7 @@ class FakeStore:
     tasks: dict[TaskId, Snapshot] = field(default_factory=dict)
     log: dict[TaskId, list[Event]] = field(default_factory=dict)
     prints: dict[TaskId, str | None] = field(default_factory=dict)
+    keys: list[ApiKey] = field(default_factory=list)
     known_workers: list[WorkerInfo] = field(default_factory=list)
     down: bool = False
     calls: list[str] = field(default_factory=list)
@@ -54,6 +56,10 @@ class FakeStore:
 
     async def ping(self) -> None:
         await self._called("ping")
+
+    async def api_keys(self) -> list[ApiKey]:
+        await self._called("api_keys")
+        return self.keys
 
     async def kinds(self) -> list[KindSpec]:
         await self._called("kinds")

@@ -1,0 +1,86 @@
+"""The API keys, as this gateway knows them: no call waits for the store to say whose key it shows."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from backhaul.core.apikeys import ApiKey, digest_of
+from backhaul.core.clock import Clock
+from backhaul.core.errors import StoreUnavailable
+from backhaul.core.ports.store import Store
+from backhaul.gateway.identity import Identity
+from backhaul.gateway.patience import answered
+
+_log = logging.getLogger("backhaul.gateway")
+
+_INTERVAL = timedelta(seconds=1)
+_PATIENCE = timedelta(milliseconds=250)
+_TRUSTED = timedelta(minutes=5)
+
+
+class Keyring:
+    """All keys, read again every second: so a revoked one ends within two.
+
+    One that is not known is looked for at once, but not more than four times a second, whoever asks: made-up keys cost
+    the store nothing more. While the store is down, keys go on as they were last known, for five minutes.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._identities: dict[str, Identity] = {}
+        self._in_force = False
+        self._read_at: datetime | None = None
+        self._reading = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Keep up with the store, until cancelled."""
+        while True:
+            try:
+                await self._refresh(timedelta(0))
+            except StoreUnavailable as error:
+                _log.debug("API keys go on as they were last known: %s", error)
+            await self._clock.sleep(_INTERVAL)
+
+    async def in_force(self) -> bool:
+        """Whether there has ever been a key: from then on one is needed. Raises `StoreUnavailable` if nobody knows."""
+        if not self._trusted():
+            await self._refresh(_PATIENCE)
+        return self._in_force
+
+    async def find(self, bare: str) -> Identity | None:
+        """Whose key this is; None if it is nobody's, or revoked. Raises `StoreUnavailable` if nobody knows."""
+        digest = digest_of(bare)
+        found = self._identities.get(digest)
+        if found is None or not self._trusted():
+            await self._refresh(_PATIENCE)
+            found = self._identities.get(digest)
+        return found
+
+    def _trusted(self) -> bool:
+        return self._younger_than(_TRUSTED)
+
+    async def _refresh(self, age: timedelta) -> None:
+        """Read the store, unless that was done within `age`; who asks during a read waits for it."""
+        if self._younger_than(age):
+            return
+        async with self._reading:
+            if self._younger_than(age):
+                return
+            now = self._clock.now()
+            keys = await answered(self._store.api_keys())
+            self._learn(keys)
+            self._read_at = now
+
+    def _learn(self, keys: list[ApiKey]) -> None:
+        valid = {key.digest: key for key in keys if key.revoked_at is None}
+        for digest, identity in self._identities.items():
+            identity.revoked = digest not in valid
+        known = self._identities
+        self._identities = {
+            digest: known.get(digest) or Identity(key.tenant, key.scopes, key) for digest, key in valid.items()
+        }
+        self._in_force = bool(keys)
+
+    def _younger_than(self, age: timedelta) -> bool:
+        return self._read_at is not None and timedelta(0) <= self._clock.now() - self._read_at < age

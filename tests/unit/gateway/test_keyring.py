@@ -1,0 +1,110 @@
+"""What becomes of keys while the store is in trouble, and what made-up ones cost it."""
+
+import asyncio
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from backhaul.core.apikeys import EVERY, new_api_key
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.gateway.access import Access
+from backhaul.gateway.keyring import Keyring
+from backhaul.gateway.links import StreamLinks
+from backhaul.settings import Settings
+from backhaul.testing.clock import ManualClock
+from tests.conformance.http.stage import Stage, body, staged
+from tests.unit.gateway.fakes import FakeBroker, FakeStore
+
+
+@pytest.fixture
+def shown(store: FakeStore, clock: ManualClock) -> dict[str, str]:
+    """What shows the only key there is."""
+    key, bare = new_api_key("ci", "default", EVERY, clock.now())
+    store.keys = [key]
+    return {"Authorization": f"Bearer {bare}"}
+
+
+async def let_pass(stage: Stage, length: timedelta) -> None:
+    """Let time pass, and the gateway notice."""
+    stage.clock.advance(length)
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_while_the_store_is_down_known_keys_are_known_and_others_are_told_to_come_back(
+    shown: dict[str, str], stage: Stage, store: FakeStore
+) -> None:
+    await stage.http.post("/v1/tasks", json=body(), headers=shown)
+    store.down = True
+    await let_pass(stage, timedelta(minutes=4))
+
+    known = await stage.gateway.keyring.find(shown["Authorization"].removeprefix("Bearer "))
+    unknown = await stage.http.get("/v1/tasks", headers={"Authorization": "Bearer bh_made_up"})
+    without = await stage.http.get("/v1/tasks")
+
+    assert known is not None
+    assert (unknown.status_code, unknown.headers["retry-after"]) == (503, "1")
+    assert without.status_code == 401
+
+
+async def test_after_five_minutes_nobody_is_known(shown: dict[str, str], stage: Stage, store: FakeStore) -> None:
+    await stage.http.post("/v1/tasks", json=body(), headers=shown)
+    store.down = True
+    await let_pass(stage, timedelta(minutes=6))
+
+    answers = [await stage.http.get("/v1/tasks", headers=headers) for headers in (shown, {})]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+
+
+async def test_a_store_that_was_never_heard_opens_nothing(store: FakeStore, clock: ManualClock) -> None:
+    store.down = True
+    async with staged(cast("Store", store), cast("Broker", FakeBroker()), clock) as stage:
+        answer = await stage.http.get("/v1/kinds")
+
+    assert answer.status_code == 503
+
+
+async def test_made_up_keys_do_not_reach_the_store(shown: dict[str, str], stage: Stage, store: FakeStore) -> None:
+    await stage.http.get("/v1/kinds", headers=shown)
+    await let_pass(stage, timedelta(milliseconds=300))
+    before = store.calls.count("api_keys")
+
+    answers = [
+        await stage.http.get("/v1/kinds", headers={"Authorization": f"Bearer bh_{number}"}) for number in range(50)
+    ]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert store.calls.count("api_keys") - before == 1
+
+
+async def test_beyond_loopback_it_is_never_open(store: FakeStore, clock: ManualClock) -> None:
+    settings = Settings(host="0.0.0.0")
+    async with staged(cast("Store", store), cast("Broker", FakeBroker()), clock, settings) as stage:
+        answer = await stage.http.get("/v1/kinds")
+
+    assert answer.status_code == 401
+
+
+async def test_gateways_with_one_secret_read_each_others_links(store: FakeStore, stage: Stage) -> None:
+    record = store.tasks[(await stage.submit())["id"]].record
+    mine, other = (StreamLinks("s" * 32, stage.clock) for _ in range(2))
+
+    assert other.tenant(record.id, mine.token(record)) == record.tenant
+    assert StreamLinks("t" * 32, stage.clock).tenant(record.id, mine.token(record)) is None
+
+
+async def test_a_link_is_no_key(store: FakeStore, clock: ManualClock) -> None:
+    links, keyring = StreamLinks("s" * 32, clock), Keyring(cast("Store", store), clock)
+
+    linked = await Access(keyring, links, open_at_first=False).by_link("tsk_1", _token(links))
+
+    assert (linked.tenant, linked.by_link, sorted(linked.scopes)) == ("default", True, ["read"])
+
+
+def _token(links: StreamLinks) -> str:
+    from tests.conformance.store.given import draft
+
+    return links.token(draft(id="tsk_1").record)
