@@ -7,12 +7,14 @@ from datetime import timedelta
 from starlette.types import Message, Receive, Send
 
 from backhaul.core.acceptance import Origin
+from backhaul.core.apikeys import Scope
 from backhaul.core.catalogue import decode
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.core.record import Record
-from backhaul.core.rendering import json_text, task_json
+from backhaul.core.rendering import json_text
 from backhaul.gateway.events import check_cursor
 from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.identity import Identity
 from backhaul.gateway.patience import answered
 from backhaul.gateway.problems import known_fault
 from backhaul.gateway.reading import Reading
@@ -28,7 +30,11 @@ from backhaul_contracts.wire import Json
 
 MOST_SUBSCRIPTIONS = 1_000
 COME_BACK = 1012
+POLICY = 1008
+_COME_BACK: Message = {"type": "websocket.close", "code": COME_BACK, "reason": "reconnect"}
+_REVOKED: Message = {"type": "websocket.close", "code": POLICY, "reason": "the key is revoked"}
 _STALLED = timedelta(seconds=60)
+_SCOPES = {"subscribe": Scope.READ, "submit": Scope.SUBMIT, "cancel": Scope.CANCEL}
 _OPS = ("subscribe", "unsubscribe", "submit", "cancel", "ping")
 
 
@@ -40,13 +46,19 @@ class Conversation:
     """
 
     def __init__(
-        self, gateway: Gateway, submissions: Submissions, steering: Steering, tenant: str, receive: Receive, send: Send
+        self,
+        gateway: Gateway,
+        submissions: Submissions,
+        steering: Steering,
+        identity: Identity,
+        receive: Receive,
+        send: Send,
     ) -> None:
         self._gateway = gateway
         self._feed = gateway.feed
         self._submissions = submissions
         self._steering = steering
-        self._tenant = tenant
+        self._identity = identity
         self._receive = receive
         self._send = send
         self._subscriptions: dict[str, Subscription] = {}
@@ -78,14 +90,14 @@ class Conversation:
                 await self._answer(message)
 
     async def _tell(self) -> None:
-        while not (self._left or self._feed.closing):
+        while not (self._left or self._feed.closing or self._identity.revoked):
             if self._ready:
                 await self._give_turn(self._ready.popleft())
             else:
                 await self._woken.wait()
                 self._woken.clear()
         if not self._left:
-            await self._deliver({"type": "websocket.close", "code": COME_BACK, "reason": "reconnect"})
+            await self._deliver(_REVOKED if self._identity.revoked else _COME_BACK)
 
     async def _give_turn(self, subscription: Subscription) -> None:
         subscription.begin_turn()
@@ -121,7 +133,10 @@ class Conversation:
 
     async def _obey(self, said: dict[str, Json], ref: Ref | None) -> None:
         fields = {name: value for name, value in said.items() if name != "op"}
-        match said.get("op"):
+        op = said.get("op")
+        if isinstance(op, str) and (scope := _SCOPES.get(op)) is not None:
+            self._identity.need(scope)
+        match op:
             case "subscribe":
                 await self._subscribe(parsed(Subscribe, fields))
             case "unsubscribe":
@@ -162,19 +177,21 @@ class Conversation:
 
     async def _opened(self, subscription: Subscription, wanted: Subscribe) -> Record:
         gateway = self._gateway
-        snapshot = await gateway.lookup.task(self._tenant, wanted.task_id)
+        snapshot = await gateway.lookup.task(self._identity.tenant, wanted.task_id)
         check_cursor(wanted.after, snapshot.record.seq)
-        subscription.reading = Reading(gateway.feed, gateway.store, gateway.clock, subscription, snapshot, wanted.after)
+        subscription.reading = Reading(
+            gateway.feed, gateway.store, gateway.clock, subscription, snapshot, wanted.after, gateway.links
+        )
         return snapshot.record
 
     async def _submit(self, fields: dict[str, Json], ref: Ref | None) -> None:
         body = {name: value for name, value in fields.items() if name != "ref"}
-        admission = await answered(self._submissions.admit(body, Origin(tenant=self._tenant)))
-        await self._acknowledge(ref, f',"task":{task_json(admission.snapshot)}')
+        admission = await answered(self._submissions.admit(body, Origin(tenant=self._identity.tenant)))
+        await self._acknowledge(ref, f',"task":{self._gateway.shown(admission.snapshot)}')
 
     async def _cancel(self, wanted: AskCancel) -> None:
-        snapshot = await self._steering.cancelled(self._tenant, wanted.task_id, wanted)
-        await self._acknowledge(wanted.ref, f',"task":{task_json(snapshot)}')
+        snapshot = await self._steering.cancelled(self._identity.tenant, wanted.task_id, wanted)
+        await self._acknowledge(wanted.ref, f',"task":{self._gateway.shown(snapshot)}')
 
     def _has_news(self, subscription: Subscription) -> None:
         self._ready.append(subscription)

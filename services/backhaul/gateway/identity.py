@@ -26,7 +26,10 @@ class Identity:
         return f"key {self.key.id} ({self.key.name})" if self.key is not None else "somebody without a key"
 
     def need(self, scope: Scope) -> None:
-        """Return if it may do what takes `scope`. Raises `Rejected` (`forbidden`)."""
+        """Return if it may do what takes `scope`. Raises `Rejected` (`forbidden`, or `unauthenticated` if its key has
+        been revoked meanwhile)."""
+        if self.revoked:
+            raise Rejected(ProblemCode.UNAUTHENTICATED, "This API key is revoked.")
         if scope not in self.scopes:
             held = ", ".join(sorted(self.scopes))
             raise Rejected(ProblemCode.FORBIDDEN, f"This takes a key with the scope {scope!r}; this one has {held}.")

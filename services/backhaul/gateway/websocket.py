@@ -2,11 +2,11 @@
 
 from starlette.types import Receive, Scope, Send
 
-from backhaul.core.errors import Rejected
+from backhaul.core.errors import Rejected, StoreUnavailable
 from backhaul.gateway.conversation import Conversation
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
-from backhaul.gateway.problems import problem_reply
+from backhaul.gateway.problems import known_fault
 from backhaul.gateway.queries import invalid
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import Submissions
@@ -14,6 +14,7 @@ from backhaul_contracts.conversation import SUBPROTOCOL
 from backhaul_contracts.problems import ProblemCode
 
 PATH = "/v1/ws"
+_KEY = "bearer."
 
 
 class WebSocket:
@@ -28,11 +29,12 @@ class WebSocket:
         await receive()
         try:
             subprotocol = self._checked(scope)
-        except Rejected as refusal:
-            await problem_reply(refusal)(scope, receive, send)
+            identity = await self._gateway.access.identify(_authorization(scope))
+        except (Rejected, StoreUnavailable) as refusal:
+            await known_fault(refusal)(scope, receive, send)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        await Conversation(self._gateway, self._submissions, self._steering, "default", receive, send).run()
+        await Conversation(self._gateway, self._submissions, self._steering, identity, receive, send).run()
 
     def _checked(self, scope: Scope) -> str | None:
         """The subprotocol that is spoken; None if the client has named none: it gets the same."""
@@ -42,3 +44,14 @@ class WebSocket:
         if offered and SUBPROTOCOL not in offered:
             raise invalid("Sec-WebSocket-Protocol", f"The subprotocol spoken here is {SUBPROTOCOL}.")
         return SUBPROTOCOL if offered else None
+
+
+def _authorization(scope: Scope) -> str | None:
+    """What a client shows to be let in. Pages can send no headers, so they offer their key as a subprotocol."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            text: str = value.decode("latin-1")
+            return text
+    offered = (protocol.removeprefix(_KEY) for protocol in scope["subprotocols"] if protocol.startswith(_KEY))
+    bare = next(offered, None)
+    return None if bare is None else f"Bearer {bare}"

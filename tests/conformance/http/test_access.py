@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from backhaul.core.apikeys import EVERY, Scope
 from backhaul.core.clock import to_ms
@@ -14,6 +15,7 @@ from backhaul.gateway.routes import Route
 from backhaul_contracts.ids import new_task_id
 from tests.conformance.http.keys import Headers, let_it_look, new_key
 from tests.conformance.http.stage import KIND, Stage, body
+from tests.conformance.http.test_websocket import talking
 
 OPEN = {"/healthz", "/readyz"}
 
@@ -147,6 +149,58 @@ async def test_a_stream_ends_when_its_key_is_revoked(stage: Stage) -> None:
         rest = await stream.rest()
 
     assert rest == []
+
+
+class TestAWebSocket:
+    async def test_it_opens_with_a_key_alone(self, stage: Stage) -> None:
+        await new_key(stage)
+
+        with pytest.raises(InvalidStatus) as refused:
+            async with talking(stage):
+                pytest.fail("it was opened")
+
+        assert refused.value.response.status_code == 401
+
+    async def test_pages_offer_their_key_as_a_subprotocol(self, stage: Stage) -> None:
+        _, headers = await new_key(stage)
+        bare = headers["Authorization"].removeprefix("Bearer ")
+
+        async with talking(stage, subprotocols=["backhaul.v1", f"bearer.{bare}"]) as talk:
+            assert talk.connection.subprotocol == "backhaul.v1"
+            assert (await talk.ask("submit", **body()))["op"] == "ack"
+
+    async def test_each_message_needs_its_scope(self, stage: Stage) -> None:
+        task_id = (await stage.submit())["id"]
+        asked = {Scope.READ: "subscribe", Scope.SUBMIT: "submit", Scope.CANCEL: "cancel"}
+
+        for scope, op in asked.items():
+            _, headers = await new_key(stage, *(EVERY - {scope, Scope.ADMIN}))
+            async with talking(stage, additional_headers=headers) as talk:
+                answer = await talk.ask(op, **(body() if op == "submit" else {"task_id": task_id}))
+            assert (answer["op"], answer["error"]["code"]) == ("error", "forbidden")
+
+    async def test_tasks_of_another_tenant_are_not_there(self, stage: Stage) -> None:
+        task_id = (await stage.submit())["id"]
+        _, headers = await new_key(stage, tenant="elsewhere")
+
+        async with talking(stage, additional_headers=headers) as talk:
+            answers = [await talk.ask(op, task_id=task_id) for op in ("subscribe", "cancel")]
+            submitted = await talk.ask("submit", **body())
+
+        assert [answer["error"]["code"] for answer in answers] == ["not_found", "not_found"]
+        assert submitted["task"]["tenant"] == "elsewhere"
+
+    async def test_it_closes_when_its_key_is_revoked(self, stage: Stage) -> None:
+        key, headers = await new_key(stage)
+
+        async with talking(stage, additional_headers=headers) as talk:
+            await stage.store.revoke_api_key(key.id)
+            await let_it_look(stage)
+            refused = await talk.ask("submit", **body())
+            stage.clock.advance(timedelta(seconds=15))
+            code = await talk.closed()
+
+        assert (refused["error"]["code"], code) == ("unauthenticated", 1008)
 
 
 class TestALinkToAStream:
