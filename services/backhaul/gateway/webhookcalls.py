@@ -1,5 +1,6 @@
 """The calls of the HTTP API for webhooks: where each leads, and what it asks for and answers."""
 
+from backhaul.core.apikeys import Scope
 from backhaul.gateway.endpoints import MOST, Endpoints
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.routes import JSON, Endpoint, Operation, in_path, query
@@ -26,6 +27,7 @@ _DELIVERIES = {200: ("A page of deliveries.", {JSON: WebhookDeliveryPage})}
 _AGAIN = {202: ("It is tried now, and then by the schedule.", {JSON: WebhookDelivery})}
 
 ADD = Operation(
+    scope=Scope.ADMIN,
     tag="webhooks",
     summary="Register an endpoint",
     description="It gets the events of all tasks of the tenant from now on, signed with its `secret`.",
@@ -34,6 +36,7 @@ ADD = Operation(
     problems=(400, 413, 415, 422, 503),
 )
 LIST = Operation(
+    scope=Scope.READ,
     tag="webhooks",
     summary="List endpoints, newest first",
     parameters=_PAGE,
@@ -41,6 +44,7 @@ LIST = Operation(
     problems=(422, 503),
 )
 SHOW = Operation(
+    scope=Scope.READ,
     tag="webhooks",
     summary="Show an endpoint",
     parameters=(_ENDPOINT,),
@@ -48,6 +52,7 @@ SHOW = Operation(
     problems=(404, 503),
 )
 CHANGE = Operation(
+    scope=Scope.ADMIN,
     tag="webhooks",
     summary="Change, disable or enable an endpoint",
     description="What is left out stays. What is on its way to an endpoint that is disabled has failed.",
@@ -57,6 +62,7 @@ CHANGE = Operation(
     problems=(400, 404, 413, 415, 422, 503),
 )
 REMOVE = Operation(
+    scope=Scope.ADMIN,
     tag="webhooks",
     summary="Remove an endpoint",
     parameters=(_ENDPOINT,),
@@ -64,6 +70,7 @@ REMOVE = Operation(
     problems=(404, 503),
 )
 TEST = Operation(
+    scope=Scope.ADMIN,
     tag="webhooks",
     summary="Send a test to an endpoint",
     description="One try, of an event `webhook.test`.",
@@ -72,6 +79,7 @@ TEST = Operation(
     problems=(404, 409, 503),
 )
 OF_ENDPOINT = Operation(
+    scope=Scope.READ,
     tag="webhooks",
     summary="List what was sent to an endpoint, newest first",
     parameters=(_ENDPOINT, *_PAGE),
@@ -79,6 +87,7 @@ OF_ENDPOINT = Operation(
     problems=(404, 422, 503),
 )
 AGAIN_TO_ENDPOINT = Operation(
+    scope=Scope.SUBMIT,
     tag="webhooks",
     summary="Send a delivery again",
     parameters=(_ENDPOINT, _DELIVERY),
@@ -86,6 +95,7 @@ AGAIN_TO_ENDPOINT = Operation(
     problems=(404, 409, 503),
 )
 OF_TASK = Operation(
+    scope=Scope.READ,
     tag="webhooks",
     summary="List what was sent of a task, newest first",
     description="To its own webhook and to endpoints.",
@@ -94,6 +104,7 @@ OF_TASK = Operation(
     problems=(404, 410, 422, 503),
 )
 AGAIN_OF_TASK = Operation(
+    scope=Scope.SUBMIT,
     tag="webhooks",
     summary="Send a delivery of a task again",
     parameters=(_TASK, _DELIVERY),
