@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     """How long a task with its result and events is kept after its end."""
 
     max_body: Size = 2**20
-    """The largest request body, in bytes."""
+    """The largest body of a request, or of a submission over the broker (`ctx.call` and `ctx.submit` too), in bytes."""
 
     max_result: Size = 2**20
     """The largest result of a task, in bytes of JSON."""

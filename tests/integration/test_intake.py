@@ -131,6 +131,18 @@ async def test_what_cannot_be_accepted_is_kept_unchanged_with_its_reason(
     assert kept.headers["bh-detail"]
 
 
+async def test_a_body_larger_than_http_takes_is_kept_too_and_names_the_limit() -> None:
+    async with Harness(service, settings={"max_body": 1024}) as platform:
+        await platform.broker.publish([plain(json.dumps("x" * 1022).encode(), message_id="fits")])
+        await platform.broker.publish([plain(json.dumps("x" * 1023).encode())])
+        delivery = await set_aside(platform)
+        fits = await found(platform, "fits")
+
+    assert (delivery.message_id, delivery.headers["bh-reason"]) == ("one", "payload_too_large")
+    assert "1024 bytes" in str(delivery.headers["bh-detail"])
+    assert len(fits) == 1
+
+
 async def test_a_submission_outlasts_an_outage_of_the_store_that_its_queue_would_give_up_on() -> None:
     clock = ManualClock()
     async with Harness(service, clock=clock) as platform:

@@ -31,6 +31,8 @@ async def test_children_of_a_repeated_parent_are_submitted_once() -> None:
 
         children = [child async for child in platform.client.list(parent_id=task.id)]
         results = [await child.result(timeout="20s") for child in children]
+        kept = [snapshot.record for snapshot in await platform.platform.store.snapshots(ids)]
+    assert [record.replies for record in kept] == [None, None]
     assert task.state.attempt == 2
     assert sorted(ids) == sorted(child.id for child in children)
     assert sorted(results) == ["Ada is done", "Grace is done"]

@@ -44,12 +44,15 @@ class Intake:
     up by the broker, however good it is.
     """
 
-    def __init__(self, store: Store, broker: Broker, relay: Relay, acceptance: Acceptance, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, relay: Relay, acceptance: Acceptance, clock: Clock, *, max_body: int
+    ) -> None:
         self._store = store
         self._broker = broker
         self._relay = relay
         self._acceptance = acceptance
         self._clock = clock
+        self._max_body = max_body
         self._batcher: Batcher[Draft, Admission] = Batcher(self._accept, limit=_CREDIT)
         self._stalled = False
 
@@ -62,7 +65,7 @@ class Intake:
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
-            body, origin = read_submission(delivery)
+            body, origin = read_submission(delivery, self._max_body)
             admission = await self._admit(body, origin)
         except Rejected as refusal:
             problem = refusal.problem

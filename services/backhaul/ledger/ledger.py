@@ -72,7 +72,7 @@ class Ledger:
         ]
         webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
         acceptance = Acceptance(Catalogue(store, clock), store, clock, webhooks)
-        self._intake = Intake(store, broker, relay, acceptance, clock)
+        self._intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         self._watch = Watch(broker, clock)
         self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)

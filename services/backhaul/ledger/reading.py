@@ -20,8 +20,14 @@ from backhaul_contracts.wire import Json, Wire
 _SUBMIT = Submitted.model_fields["type"].default
 
 
-def read_submission(delivery: Delivery) -> tuple[Json, Origin]:
-    """The body of a submission, and what its transport says. Raises `Rejected`."""
+def read_submission(delivery: Delivery, longest: int) -> tuple[Json, Origin]:
+    """The body of a submission, of at most `longest` bytes, and what its transport says. Raises `Rejected`."""
+    if len(delivery.body) > longest:
+        raise Rejected(
+            ProblemCode.PAYLOAD_TOO_LARGE,
+            f"The body is larger than {longest} bytes, the limit here. Send large media by reference, "
+            "or raise BACKHAUL_MAX_BODY.",
+        )
     media = (delivery.content_type or "application/json").partition(";")[0].strip().lower()
     if media == CLOUDEVENT:
         return _full(delivery)
@@ -59,13 +65,13 @@ def _full(delivery: Delivery) -> tuple[Json, Origin]:
     if not isinstance(event.data, dict):
         raise Rejected(ProblemCode.INVALID_INPUT, "The CloudEvent's data must be the body of a submission.")
     body = {**_properties(delivery), **event.data}
-    traceparent = event.traceparent or _traceparent(delivery)
+    caller = _caller(event)
     return body, Origin(
         tenant=_tenant(delivery),
         key=f"{event.source}#{event.id}",
-        traceparent=traceparent,
-        reply=_reply_to(delivery),
-        caller=_caller(event),
+        traceparent=event.traceparent or _traceparent(delivery),
+        reply=_reply_to(delivery) if caller is None or caller.waits else None,
+        caller=caller,
     )
 
 
