@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ class Receiver:
     port: int
     answers: deque[bytes | None] = field(default_factory=deque)
     calls: asyncio.Queue[Call] = field(default_factory=asyncio.Queue)
+    connections: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -48,7 +49,10 @@ class Receiver:
         async with within():
             return await self.calls.get()
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(asyncio.create_task(self._handle(reader, writer)))
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 call = await _read(reader)
@@ -63,6 +67,8 @@ class Receiver:
             pass
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader) -> Call:
@@ -81,9 +87,12 @@ def status(code: int, *headers: str, body: str = "") -> bytes:
 async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     """A receiver, on any free port if none is given."""
     receiver = Receiver(0)
-    server = await asyncio.start_server(receiver.handle, "127.0.0.1", port)
+    server = await asyncio.start_server(receiver.accept, "127.0.0.1", port)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
     finally:
         server.close()
+        for connection in receiver.connections:
+            connection.cancel()
+        await asyncio.gather(*receiver.connections, return_exceptions=True)

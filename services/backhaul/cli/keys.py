@@ -22,7 +22,7 @@ Data = Annotated[
     ),
 ]
 
-group = typer.Typer(help="API keys: make, list and revoke them.")
+group = typer.Typer(help="API keys: make, list and revoke them; the secret of webhooks.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,6 +79,28 @@ def revoke(
     configured = settings()
     revoked = revoke_api_key(configured, _database(configured, data), key)
     print(f"{revoked.id} ({printable(revoked.name)}) is revoked")
+
+
+@group.command("webhook-secret")
+def webhook_secret(
+    tenant: Annotated[str, typer.Option(help="Whose webhooks.")] = "default",
+    data: Data = None,
+) -> None:
+    """Print the secret that signs the webhooks of tasks that were given none. Receivers verify with it."""
+    from backhaul.wiring import webhook_secret as shown
+
+    configured = settings()
+    url = _database(configured, data, make=True)
+    print(shown(configured, url, _secret_key(configured, data), tenant))
+
+
+def _secret_key(configured: Any, data: str | None) -> str | None:
+    from backhaul.embedded import DataFolder
+
+    key: str | None = configured.opened_secret_key
+    if key is None and (data is not None or "database_url" not in configured.model_fields_set):
+        return DataFolder(data or _DEFAULT_FOLDER).secret_key
+    return key
 
 
 def _scopes(words: list[str]) -> "frozenset[Scope]":

@@ -6,6 +6,7 @@ addresses: so a name that changes after it was checked leads nowhere else (DNS r
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -52,6 +53,37 @@ def _addresses(host: str, port: int) -> set[Address]:
     return {ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}
 
 
+class _Wire(httpcore.AsyncNetworkStream):
+    """A connection that is closed also when who waits for its handshake is told to stop."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except asyncio.CancelledError:
+            await self._stream.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
 class GuardedNetwork(httpcore.AsyncNetworkBackend):
     """Connects to hosts of which every address is public; to all hosts if `allow_private`."""
 
@@ -73,7 +105,11 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
             raise UnknownHost(f"{host} has no address")
         if not self._allow_private and not all(map(is_public, addresses)):
             raise AddressRefused(f"{host} leads to a private address; BACKHAUL_WEBHOOK_ALLOW_PRIVATE would allow it")
+
+        async def connect(address: Address) -> httpcore.AsyncNetworkStream:
+            return _Wire(await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options))
+
         for address in addresses[:-1]:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
-        return await self._network.connect_tcp(str(addresses[-1]), port, timeout, local_address, socket_options)
+                return await connect(address)
+        return await connect(addresses[-1])

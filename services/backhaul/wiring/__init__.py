@@ -4,6 +4,7 @@ from backhaul.wiring.adapters import open_broker, open_store
 from backhaul.wiring.apikeys import create_api_key, list_api_keys, revoke_api_key
 from backhaul.wiring.maintenance import apply_topology, check_database, check_topology, upgrade_database
 from backhaul.wiring.processes import run_gateway, run_ledger, run_notifier, run_server, run_worker
+from backhaul.wiring.webhooks import webhook_secret
 
 __all__ = [
     "apply_topology",
@@ -20,4 +21,5 @@ __all__ = [
     "run_server",
     "run_worker",
     "upgrade_database",
+    "webhook_secret",
 ]

@@ -22,13 +22,13 @@ def create_api_key(
     Raises `StoreUnavailable` or `ConfigurationError`, as the other functions here do.
     """
     key, bare = new_api_key(name, tenant, scopes, SystemClock().now())
-    _with_store(settings, url, lambda store: store.add_api_key(key))
+    with_store(settings, url, lambda store: store.add_api_key(key))
     return key, bare
 
 
 def list_api_keys(settings: Settings, url: str) -> list[ApiKey]:
     """Every key that was ever made in the store at `url`, the oldest first."""
-    return _with_store(settings, url, lambda store: store.api_keys())
+    return with_store(settings, url, lambda store: store.api_keys())
 
 
 def revoke_api_key(settings: Settings, url: str, named: str) -> ApiKey:
@@ -40,7 +40,7 @@ def revoke_api_key(settings: Settings, url: str, named: str) -> ApiKey:
             raise _unknown(named)
         return revoked
 
-    return _with_store(settings, url, revoke)
+    return with_store(settings, url, revoke)
 
 
 def _meant(keys: list[ApiKey], named: str) -> ApiKey:
@@ -59,7 +59,9 @@ def _unknown(named: str) -> ConfigurationError:
     return ConfigurationError(f"there is no key {named!r} to revoke: `backhaul keys list` shows all")
 
 
-def _with_store(settings: Settings, url: str, act: Callable[[Store], Awaitable[T]]) -> T:
+def with_store(settings: Settings, url: str, act: Callable[[Store], Awaitable[T]]) -> T:
+    """What `act` returns of the store at `url`, which is started and stopped around it."""
+
     async def run() -> T:
         store = open_store(settings, SystemClock(), url=url)
         try:

@@ -80,3 +80,37 @@ def test_a_scope_that_does_not_exist_is_wrong_usage(backhaul: Backhaul, folder: 
 
     assert finished.code == 2
     assert finished.err == "backhaul: there is no scope 'write': choose from submit, read, cancel, admin\n"
+
+
+def test_the_webhook_secret_of_a_tenant_is_made_once_and_printed_alone(backhaul: Backhaul, folder: str) -> None:
+    first = backhaul("keys", "webhook-secret", "--data", folder)
+    again = backhaul("keys", "webhook-secret", "--data", folder)
+    other = backhaul("keys", "webhook-secret", "--tenant", "blue", "--data", folder)
+
+    assert first.out.startswith("whsec_")
+    assert len(first.out.split()) == 1
+    assert again.out == first.out
+    assert other.out != first.out
+
+
+def test_a_webhook_secret_that_was_encrypted_under_another_key_stays_closed(
+    backhaul: Backhaul, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backhaul("keys", "webhook-secret", "--data", folder)
+    monkeypatch.setenv("BACKHAUL_SECRET_KEY", "another key of at least 32 characters")
+
+    finished = backhaul("keys", "webhook-secret", "--data", folder)
+
+    assert (finished.code, finished.out) == (1, "")
+    assert "set BACKHAUL_SECRET_KEY to the one that this deployment has had" in finished.err
+
+
+def test_a_database_gives_no_webhook_secret_without_the_key(
+    backhaul: Backhaul, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKHAUL_DATABASE_URL", f"sqlite:///{tmp_path / 'some.db'}")
+
+    finished = backhaul("keys", "webhook-secret")
+
+    assert finished.code == 1
+    assert "set BACKHAUL_SECRET_KEY" in finished.err
