@@ -145,6 +145,14 @@ class TestI2:
     def test_a_run_that_nobody_asked_for_is_caught(self) -> None:
         assert found(history(without(story(A_SECOND_RUN), Commanded))) == {"I2"}
 
+    def test_a_parent_that_is_run_again_may_have_its_child_run_again(self) -> None:
+        child = changed(without(story(A_SECOND_RUN), Commanded), FinalTask, origin="tsk_0")
+        events = log(A_RETRIED_SUCCESS, "tsk_0")
+        once = log(A_SUCCESS, "tsk_0")
+
+        assert check(history(child, submitted("tsk_0"), events, final(events))) == []
+        assert found(history(child, submitted("tsk_0"), once, final(once))) == {"I2"}
+
     def test_a_success_is_not_run_again(self) -> None:
         events = log(f"{A_SUCCESS} queued/1 started/2 succeeded/2")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from backhaul_contracts.tasks import TERMINAL
 from tests.proof.case import Case, broken
-from tests.proof.observations import Answer, Commanded, EventSeen, Submitted, TaskSeen
+from tests.proof.observations import Answer, Commanded, EventSeen, FinalTask, Submitted, TaskSeen
 from tests.proof.violation import Invariant, Violation
 
 
@@ -51,7 +51,8 @@ def ended(case: Case) -> Iterator[Violation]:
 
 
 def runs(case: Case) -> Iterator[Violation]:
-    """I1: every acknowledged retry began a run. I2: nothing else did."""
+    """I1: every acknowledged retry began a run. I2: nothing else did, save that a parent that is run again may ask for
+    what it has called once more, at most once an attempt."""
     accepted: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     commands: dict[str, list[Commanded]] = {}
@@ -65,9 +66,16 @@ def runs(case: Case) -> Iterator[Violation]:
         if begun < accepted[task_id]:
             text = f"{accepted[task_id]} acknowledged retries began {begun} runs"
             yield broken(Invariant.I1, text, task_id, evidence)
-        if begun > accepted[task_id] + unknown[task_id]:
-            text = f"{begun} runs were begun anew, {accepted[task_id] + unknown[task_id]} were asked for"
+        asked = accepted[task_id] + unknown[task_id] + _called_again(case, task)
+        if begun > asked:
+            text = f"{begun} runs were begun anew, {asked} were asked for"
             yield broken(Invariant.I2, text, task_id, evidence)
+
+
+def _called_again(case: Case, task: FinalTask) -> int:
+    """How often at most a call of its parent found it ended."""
+    parent = case.tasks.get(task.origin or "")
+    return max(0, parent.attempt - 1) if parent else 0
 
 
 def shown_endings(case: Case) -> Iterator[Violation]:
