@@ -7,24 +7,18 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from backhaul_contracts import codec
 from backhaul_contracts.tasks import Status
 from tests.proof.observations import (
     Answer,
     Commanded,
     End,
-    EventSeen,
     Submitted,
     TaskSeen,
-    WatchEnded,
-    WatchOpened,
 )
-from tests.simulation.http import Exchange, Http, Lost, Reply
+from tests.simulation.http import Http, Lost, Reply
 from tests.simulation.roles import GatewayRole
+from tests.simulation.watching import LogWatch, SocketWatch, StreamWatch, Watch
 from tests.simulation.witness import Witness, digest
-
-_SSE = {b"accept": b"text/event-stream"}
-_TERMINAL = frozenset({"task.succeeded", "task.failed", "task.cancelled", "task.expired"})
 
 
 @dataclass(slots=True)
@@ -190,115 +184,21 @@ class Client:
         up = [gateway for gateway in self.gateways if gateway.up and not gateway.leaving]
         return self.draw.choice(up or list(self.gateways))
 
+    def _watch_by(self, view: str, task_id: str, cursor: int | None) -> Watch:
+        """A watch by any transport, over any gateway."""
+        kind = self.draw.choices((StreamWatch, SocketWatch, LogWatch), (6, 3, 2 if cursor is not None else 0))[0]
+        name = f"{view}/{next(self._watches)}"
+        return kind(name, view, self.name, task_id, cursor, self._gateway(), self.http, self.witness)
+
     async def _watch(self, task_id: str, wish: Wish, after: int | None = None) -> None:
         """Follow a task until it ends, over as many connections as that takes."""
         cursor = after if after is not None else (0 if wish.watch_from_start else None)
         view = f"{self.name}/{task_id}/{'again' if after is not None else 'first'}"
         patience = wish.leave_after
         while True:
-            watch = _Watch(self, view, task_id, cursor)
+            watch = self._watch_by(view, task_id, cursor)
             end = await watch.follow(patience)
             cursor, patience = watch.cursor, None
             if watch.terminal or end is End.EMPTY:
                 return
             await asyncio.sleep(0.2 + 0.2 * self.draw.random())
-
-
-_SILENCE = 40
-"""Seconds: more than two signs of life."""
-
-
-async def _within(seconds: float, exchange: Exchange) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(seconds):
-            return await exchange.part()
-    except TimeoutError:
-        raise Lost("nothing came") from None
-
-
-class _Watch:
-    """One connection of a watch."""
-
-    def __init__(self, client: Client, view: str, task_id: str, cursor: int | None) -> None:
-        self.cursor = cursor
-        self.terminal = False
-        self._client = client
-        self._witness = client.witness
-        self._view = view
-        self._task_id = task_id
-        self._name = f"{view}/{next(client._watches)}"
-
-    async def follow(self, patience: float | None) -> End:
-        """Until it ends in whatever way, or for as long as the client's patience lasts."""
-        gateway = self._client._gateway()
-        target = f"/v1/tasks/{self._task_id}/events"
-        headers = _SSE if self.cursor is None else {**_SSE, b"last-event-id": str(self.cursor).encode()}
-        exchange = Exchange("GET", target, b"", dict(headers))
-        witness = self._witness
-        witness.see(
-            WatchOpened(
-                watch=self._name,
-                view=self._view,
-                client=self._client.name,
-                task_id=self._task_id,
-                transport="sse",
-                gateway=gateway.process.name if gateway.process else gateway.name,
-                at=witness.now(),
-                after=self.cursor,
-            )
-        )
-        try:
-            async with asyncio.timeout(patience):
-                end = await self._hear(gateway, exchange)
-        except TimeoutError:
-            end = End.LEFT
-        except Lost:
-            end = End.BROKEN
-        finally:
-            exchange.leave()
-        witness.see(WatchEnded(watch=self._name, end=end, at=witness.now()))
-        return end
-
-    async def _hear(self, gateway: GatewayRole, exchange: Exchange) -> End:
-        forget = await self._client.http.open(gateway, exchange)
-        try:
-            start = await _within(3, exchange)
-            if start["status"] != 200:
-                if start["status"] == 204:
-                    return End.EMPTY
-                raise Lost(f"status {start['status']}")
-            while True:
-                part = await _within(_SILENCE, exchange)
-                self._read(part.get("body", b""))
-                if not part.get("more_body", False):
-                    return End.CLOSED
-        finally:
-            forget()
-
-    def _read(self, text: bytes) -> None:
-        for block in text.split(b"\n\n"):
-            fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if b": " in line and line[:1] != b":")
-            if b"data" in fields:
-                self._see(codec.loads(fields[b"data"]))
-
-    def _see(self, event: Any) -> None:
-        data = event["data"]
-        whole = event["type"] in {"task.snapshot", "stream.gap"}
-        result = (
-            data["result"] if event["type"] == "task.succeeded" or (whole and data["status"] == "succeeded") else None
-        )
-        self.cursor = event["seq"]
-        self.terminal = event["type"] in _TERMINAL or (whole and data["done"])
-        self._witness.see(
-            EventSeen(
-                watch=self._name,
-                task_id=event["task_id"],
-                seq=event["seq"],
-                type=event["type"],
-                at=self._witness.now(),
-                attempt=event["attempt"],
-                status=Status(data["status"]) if whole else None,
-                digest=None if whole else digest(data),
-                result_hash=None if result is None else digest(result),
-            )
-        )

@@ -1,9 +1,12 @@
 """HTTP without a network: a client's request runs in the process of its gateway, and breaks when that dies."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from starlette.types import ASGIApp
 
 from backhaul_contracts import codec
 from tests.simulation.loop import Process
@@ -26,27 +29,39 @@ class Reply:
 
 
 class Exchange:
-    """One request and its answer, part by part."""
+    """One request and its answer, part by part; or one WebSocket."""
 
-    def __init__(self, method: str, target: str, body: bytes, headers: dict[bytes, bytes]) -> None:
+    def __init__(
+        self, method: str, target: str, body: bytes, headers: dict[bytes, bytes], *, type: str = "http"
+    ) -> None:
         path, _, query = target.partition("?")
         self.scope: dict[str, Any] = {
-            "type": "http",
+            "type": type,
             "method": method,
             "path": path,
             "query_string": query.encode(),
             "headers": [(b"content-type", b"application/json"), *headers.items()] if body else list(headers.items()),
+            "subprotocols": [],
         }
-        self._body: bytes | None = body
         self._parts: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._left = asyncio.Event()
+        self._said: deque[dict[str, Any]] = deque()
+        self._news = asyncio.Event()
+        self._left = False
+        if type == "http":
+            self.say({"type": "http.request", "body": body, "more_body": False})
+
+    def say(self, message: dict[str, Any]) -> None:
+        """The next thing that the server receives."""
+        self._said.append(message)
+        self._news.set()
 
     async def receive(self) -> dict[str, Any]:
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
-        await self._left.wait()
-        return {"type": "http.disconnect"}
+        while not self._said:
+            if self._left:
+                return {"type": f"{self.scope['type']}.disconnect"}
+            self._news.clear()
+            await self._news.wait()
+        return self._said.popleft()
 
     async def send(self, message: Any) -> None:
         self._parts.put_nowait(dict(message))
@@ -57,7 +72,8 @@ class Exchange:
 
     def leave(self) -> None:
         """The client is gone."""
-        self._left.set()
+        self._left = True
+        self._news.set()
 
     async def part(self) -> dict[str, Any]:
         """The next part of the answer. Raises `Lost`."""
@@ -117,18 +133,23 @@ class Http:
 
 async def _serve(gateway: GatewayRole, process: Process, exchange: Exchange) -> None:
     scope = exchange.scope
+    try:
+        await _endpoint(gateway, scope)(scope, exchange.receive, exchange.send)
+    except asyncio.CancelledError:
+        exchange.break_off()
+        raise
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw is a finding
+        gateway.ground.witness.broken.append(
+            f"{process.name}: {scope['method']} {scope['path']} failed: {type(error).__name__}: {error}"
+        )
+        exchange.break_off()
+
+
+def _endpoint(gateway: GatewayRole, scope: dict[str, Any]) -> ASGIApp:
+    if scope["type"] == "websocket":
+        return gateway.sockets
     for route in gateway.calls:
         if scope["method"] in route.answers and (match := route.path_regex.match(scope["path"])):
             scope["path_params"] = match.groupdict()
-            try:
-                await route.handle(scope, exchange.receive, exchange.send)
-            except asyncio.CancelledError:
-                exchange.break_off()
-                raise
-            except Exception as error:  # noqa: BLE001 - what nobody foresaw is a finding
-                gateway.ground.witness.broken.append(
-                    f"{process.name}: {scope['method']} {scope['path']} failed: {type(error).__name__}: {error}"
-                )
-                exchange.break_off()
-            return
+            return route.handle
     raise AssertionError(f"no route for {scope['method']} {scope['path']}")

@@ -12,6 +12,7 @@ from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.store import Store
 from backhaul.gateway.calls import routes
 from backhaul.gateway.routes import Route
+from backhaul.gateway.websocket import WebSocket
 from backhaul.settings import Settings
 from backhaul.store import SqlStore
 from backhaul.wiring.platform import Platform
@@ -162,15 +163,16 @@ class Role:
 
 
 class GatewayRole(Role):
-    """`calls`: its routes, while it is up."""
+    """`calls`: its routes, while it is up; `sockets`: where its WebSockets are served."""
 
     kind = "gateway"
     calls: list[Route]
+    sockets: WebSocket
 
     async def _work(self, process: Process, store: Store, broker: Any, stop: asyncio.Event) -> None:
         platform = Platform(store, broker, settings=self.ground.settings, clock=self.ground.clock)
         gateway = platform.add_gateway()
-        self.calls = routes(gateway)
+        self.calls, self.sockets = routes(gateway), WebSocket(gateway)
         async with platform.running():
             await stop.wait()
             gateway.drain()
