@@ -18,7 +18,7 @@ from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import format_time
 
 _MOST_TOKENS = 1_000
-_STATUS_AFTER = {
+STATUS_AFTER = {
     EventType.SCHEDULED: Status.SCHEDULED,
     EventType.QUEUED: Status.QUEUED,
     EventType.STARTED: Status.RUNNING,
@@ -61,12 +61,17 @@ def event_json(event: Event) -> str:
     )
 
 
-def live_message(events: Sequence[Event]) -> Message:
-    """Committed events for every gateway that watches one of their shards. May be lost: a jump in `seq` shows it."""
+def live_message(events: Sequence[Event], message_id: str | None = None) -> Message:
+    """Committed events for every gateway that watches one of their shards. May be lost: a jump in `seq` shows it.
+
+    `message_id` is `<sender>-<number>`, numbered by the sender without holes: so who follows many tasks, and knows the
+    `seq` of none of them, notices what is lost.
+    """
+    message_id = message_id or new_id("msg")
     first, *others = sorted({str(topology.shard(event.task_id)) for event in events})
     joined = ",".join(event_json(event) for event in events)
     body = (
-        f'{{"specversion":"1.0","id":"{new_id("msg")}","source":"/backhaul/live","type":"dev.backhaul.live",'
+        f'{{"specversion":"1.0","id":"{message_id}","source":"/backhaul/live","type":"dev.backhaul.live",'
         f'"data":{{"events":[{joined}]}}}}'
     )
     return Message(
@@ -75,6 +80,7 @@ def live_message(events: Sequence[Event]) -> Message:
         copies_to=tuple(others),
         body=body.encode(),
         content_type=CLOUDEVENT,
+        message_id=message_id,
         persistent=False,
         mandatory=False,
     )
@@ -165,7 +171,7 @@ def _status(record: Record, event: Event) -> Status:
     """The status right after the event, whatever has come since: a repeat must say the same."""
     if event.type is EventType.ACCEPTED:
         return Status.QUEUED if record.scheduled_for is None else Status.SCHEDULED
-    return _STATUS_AFTER[event.type]
+    return STATUS_AFTER[event.type]
 
 
 def _cause(event: Event) -> str:

@@ -21,6 +21,7 @@ from backhaul.core.ports.broker import Broker, Message
 from backhaul.core.ports.store import Dispatch, Store
 from backhaul.core.record import Event, Record
 from backhaul.core.telling import tell
+from backhaul_contracts.ids import new_id
 
 _log = logging.getLogger("backhaul.relay")
 
@@ -51,6 +52,8 @@ class Relay:
         self._clock = clock
         self._live: Backlog[tuple[Event, ...]] = Backlog(_BATCH, weigh=len, most=_BACKLOG)
         self._durable: Backlog[Dispatch] = Backlog(_BATCH, weigh=_messages, most=_BACKLOG)
+        self._sender = new_id("live")
+        self._number = 0
         self._full = False
         self._settled: Inbox[str] = Inbox(4 * _BATCH)
         self._under_way: list[Dispatch] = []
@@ -58,8 +61,8 @@ class Relay:
 
     def hand_over(self, dispatch: Dispatch) -> None:
         """Take over a dispatch. Returns at once."""
-        if dispatch.happenings:
-            self._live.offer(tuple(happening.event for happening in dispatch.happenings))
+        if dispatch.happenings and not self._live.offer(tuple(each.event for each in dispatch.happenings)):
+            self._leave_out()
         if dispatch.outbox_id is not None:
             self._note(full=not self._durable.offer(dispatch))
 
@@ -89,13 +92,20 @@ class Relay:
         while True:
             batches = await self._live.take()
             if not self._broker.connected:
+                self._leave_out()
                 continue
             events = [event for batch in batches for event in batch]
             try:
                 for portion in portions(events, _size, most=_AT_ONCE, heaviest=_LIVE_BYTES):
-                    await self._broker.publish([live_message(portion)])
+                    self._number += 1
+                    await self._broker.publish([live_message(portion, f"{self._sender}-{self._number}")])
             except BrokerUnavailable as error:
+                self._leave_out()
                 _log.info("live events were not published, watchers read them from the store: %s", error)
+
+    def _leave_out(self) -> None:
+        """Have the next live message show that something is missing in front of it."""
+        self._number += 1
 
     async def _run_durable(self) -> None:
         while True:

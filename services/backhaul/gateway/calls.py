@@ -14,8 +14,9 @@ from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import BatchAnswer, Submissions
 from backhaul.gateway.tasks import Tasks
 from backhaul.gateway.webhookcalls import webhook_calls
+from backhaul.gateway.wide_events import WideEvents
 from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
-from backhaul_contracts.events import EventPage
+from backhaul_contracts.events import EventPage, EventType
 from backhaul_contracts.listings import KindInfo, KindPage, QueueInfo, QueuePage, WorkerPage
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
@@ -114,6 +115,29 @@ EVENTS = Operation(
         204: ("The task is done and nothing follows the cursor.", {}),
     },
     problems=(404, 406, 410, 422, 503),
+)
+WIDE_EVENTS = Operation(
+    scope=Scope.READ,
+    tag="tasks",
+    summary="Follow many tasks",
+    description="Server-Sent Events of all tasks that fit, from now on. `stream.gap` stands for what is missing.",
+    parameters=(
+        query("type", "May be repeated.", {"type": "string", "enum": [*EventType]}, many=True),
+        query(
+            "status",
+            "The status right after the event; progress, output and log count as `running`. May be repeated.",
+            {"type": "string", "enum": [*Status]},
+            many=True,
+        ),
+        query("kind", "", _TEXT),
+        query("queue", "", _TEXT),
+        query("key", "", _TEXT),
+        query("parent_id", "", _TEXT),
+        query("metadata.x", "Tasks whose metadata `x` has this value, for any name `x`.", _TEXT),
+        in_header("Last-Event-ID", "Whatever it is: the stream begins with `stream.gap`."),
+    ),
+    answers={200: ("The events; the `id` of each is `<task_id>:<seq>`.", {EVENT_STREAM: None})},
+    problems=(406, 422),
 )
 CANCEL = Operation(
     scope=Scope.CANCEL,
@@ -267,6 +291,7 @@ def routes(gateway: Gateway) -> list[Route]:
             ("POST", "/v1/tasks", submissions.submit, SUBMIT),
             ("GET", "/v1/tasks/{task_id}", tasks.get, GET_TASK),
             ("GET", "/v1/tasks/{task_id}/events", events.read, EVENTS),
+            ("GET", "/v1/events", WideEvents(gateway).follow, WIDE_EVENTS),
             ("GET", "/v1/tasks/{task_id}/result", tasks.result, RESULT),
             ("POST", "/v1/tasks/batch", submissions.submit_batch, SUBMIT_BATCH),
             ("GET", "/v1/tasks", tasks.find, FIND_TASKS),

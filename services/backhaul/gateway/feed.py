@@ -11,7 +11,9 @@ from backhaul.core import topology
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
+from backhaul.gateway.senders import Senders
 from backhaul.gateway.topic import Topic, Watcher, frame
+from backhaul.gateway.wide import Wide
 from backhaul_contracts import codec
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.wire import Json
@@ -38,7 +40,8 @@ class Feed:
     A live message may be lost; then a topic is `behind`, and the audit, woken through `on_behind`, reads the store.
     """
 
-    def __init__(self, broker: Broker, clock: Clock, gateway_id: str) -> None:
+    def __init__(self, broker: Broker, clock: Clock, gateway_id: str, wide: Wide) -> None:
+        self.wide = wide
         self.topics: dict[TaskId, Topic] = {}
         self.behind: set[Topic] = set()
         self.stalled: set[Watcher] = set()
@@ -51,6 +54,8 @@ class Feed:
         self.on_behind: Callable[[], None] = lambda: None
         self._broker = broker
         self._clock = clock
+        self._senders = Senders()
+        broker.on_reconnect(wide.miss)
         self._mailbox = topology.mailbox(topology.LIVE, gateway_id, map(str, range(topology.SHARD_KEYS)))
 
     @contextmanager
@@ -109,6 +114,7 @@ class Feed:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._give_pulses())
+            group.create_task(self.wide.run())
 
     async def _listen(self) -> None:
         subscription = await self._subscribed()
@@ -134,13 +140,20 @@ class Feed:
 
     def _arrived(self, delivery: Delivery) -> None:
         delivery.ack()
-        if not self.topics:
+        ahead = self._senders.ahead(delivery.message_id)
+        wide = bool(self.wide.watchers)
+        if ahead > 0:
+            self.wide.miss()
+        if not (self.topics or wide):
             return
         try:
             events: list[Json] = codec.loads(delivery.body)["data"]["events"]
             for event in events:
                 self._publish(event)
+            if wide and ahead >= 0:
+                self.wide.offer(events)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
+            self.wide.miss()
             _log.warning("a live message cannot be read, watchers go on from the store: %s", error)
 
     def _publish(self, event: Json) -> None:

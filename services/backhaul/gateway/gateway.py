@@ -24,7 +24,9 @@ from backhaul.gateway.hints import Hints
 from backhaul.gateway.keyring import Keyring
 from backhaul.gateway.links import StreamLinks
 from backhaul.gateway.lookup import Lookup
+from backhaul.gateway.subjects import Subjects
 from backhaul.gateway.waiting import Waiting
+from backhaul.gateway.wide import Wide
 from backhaul.settings import Settings
 from backhaul_contracts.ids import new_id
 
@@ -59,7 +61,7 @@ class Gateway:
         self.keyring = Keyring(store, clock)
         self.links = StreamLinks(_secret_key(settings), clock)
         self.access = Access(self.keyring, self.links, open_at_first=is_loopback(settings.host))
-        self.feed = Feed(broker, clock, self.id)
+        self.feed = Feed(broker, clock, self.id, Wide(Subjects(store), clock))
         self.waiting = Waiting(self.feed, self.lookup, clock)
         self.hints = Hints(broker)
         self._audit = Audit(self.feed, store, broker, clock)

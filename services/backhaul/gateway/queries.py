@@ -12,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from backhaul.core.errors import Rejected
 from backhaul.core.ports.store import TaskQuery
 from backhaul.gateway.request import Request
+from backhaul.gateway.wide import Choice
+from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import TaskId, is_task_id
 from backhaul_contracts.problems import Fault, ProblemCode
 from backhaul_contracts.submissions import MOST_METADATA
@@ -30,6 +32,7 @@ _MOST_TASKS = 100
 _FILTERS = frozenset(
     {"status", "kind", "queue", "key", "parent_id", "created_after", "created_before", "limit", "cursor"}
 )
+_CHOICES = frozenset({"type", "status", "kind", "queue", "key", "parent_id"})
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -128,6 +131,21 @@ def task_query(request: Request, tenant: str) -> TaskQuery:
     )
 
 
+def event_choice(request: Request, tenant: str) -> Choice:
+    """What `GET /v1/events` asks for."""
+    parameters = Parameters(request, _CHOICES | {_METADATA})
+    return Choice(
+        tenant=tenant,
+        types=frozenset(_event_type(text) for text in parameters.all("type")),
+        statuses=frozenset(_status(text) for text in parameters.all("status")),
+        kind=parameters.one("kind"),
+        queue=parameters.one("queue"),
+        key=parameters.one("key"),
+        parent_id=parameters.read("parent_id", _task_id),
+        metadata=frozenset(parameters.prefixed(_METADATA).items()),
+    )
+
+
 def cursor_behind(id_: str) -> str:
     """The opaque cursor that continues a list behind a thing."""
     return urlsafe_b64encode(id_.encode()).decode().rstrip("=")
@@ -165,6 +183,13 @@ def _status(text: str) -> Status:
         return Status(text)
     except ValueError as error:
         raise invalid("status", f"{text!r} is not a status. Known: {', '.join(Status)}.") from error
+
+
+def _event_type(text: str) -> EventType:
+    try:
+        return EventType(text)
+    except ValueError as error:
+        raise invalid("type", f"{text!r} is not a type of event. Known: {', '.join(EventType)}.") from error
 
 
 def _task_id(text: str) -> str:

@@ -1,16 +1,16 @@
-"""One task's events as Server-Sent Events (WHATWG HTML §9.2), sent as bare ASGI messages."""
+"""Events as Server-Sent Events (WHATWG HTML §9.2), sent as bare ASGI messages."""
 
 import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from backhaul.gateway.feed import Feed
-from backhaul.gateway.reading import Reading
 from backhaul.gateway.replies import Header
 from backhaul.gateway.request import Request
-from backhaul.gateway.topic import Watcher
+from backhaul.gateway.topic import Bell, Frame
 
 _STALLED = timedelta(seconds=60)
 _SIGN_OF_LIFE = b": keep-alive\n\n"
@@ -22,15 +22,28 @@ _HEADERS: list[Header] = [
 ]
 
 
-class EventStream:
-    """Sends what `reading` yields until the task ends, the client leaves or the gateway closes.
+class Source(Protocol):
+    """Where a stream's frames come from."""
 
-    It never holds more than one page: a client that is slow is served from the store when it is ready for more, and
-    one that takes nothing for a minute is let go. The end of a stream does nothing to its task.
+    @property
+    def ended(self) -> bool:
+        """Whether nothing follows."""
+        ...
+
+    async def more(self) -> list[Frame]:
+        """The next frames, [] if there are none now: then there may be some when the watcher is woken next."""
+        ...
+
+
+class EventStream:
+    """Sends what `reading` yields until that ends, the client leaves or the gateway closes.
+
+    It never holds more than one page: a client that is slow is given more when it is ready for it, and one that takes
+    nothing for a minute is let go. The end of a stream does nothing to any task.
     """
 
     def __init__(
-        self, feed: Feed, watcher: Watcher, reading: Reading, request: Request, headers: Iterable[Header] = ()
+        self, feed: Feed, watcher: Bell, reading: Source, request: Request, headers: Iterable[Header] = ()
     ) -> None:
         self._feed = feed
         self._watcher = watcher

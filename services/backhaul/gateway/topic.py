@@ -86,13 +86,12 @@ class Topic:
             self._bytes -= len(self._frames.popleft().sse)
 
 
-class Watcher:
-    """One who follows a topic. It is woken by news, by every pulse of the feed, and by the end."""
+class Bell:
+    """What wakes one who waits for news."""
 
-    __slots__ = ("_woken", "left", "topic")
+    __slots__ = ("_woken", "left")
 
-    def __init__(self, topic: Topic) -> None:
-        self.topic = topic
+    def __init__(self) -> None:
         self.left = False
         """Whether the client has gone."""
         self._woken = asyncio.Event()
@@ -108,3 +107,13 @@ class Watcher:
         """Return at the first wake since the last return, at once if it was already."""
         await self._woken.wait()
         self._woken.clear()
+
+
+class Watcher(Bell):
+    """One who follows a topic. It is woken by news, by every pulse of the feed, and by the end."""
+
+    __slots__ = ("topic",)
+
+    def __init__(self, topic: Topic) -> None:
+        super().__init__()
+        self.topic = topic

@@ -6,9 +6,17 @@ from datetime import timedelta
 from sqlalchemy import Connection, Integer, bindparam, case, select
 
 from backhaul.core.clock import from_ms
-from backhaul.core.record import Event, Snapshot
+from backhaul.core.record import Event, Record, Snapshot
 from backhaul.store.functions import store_now
-from backhaul.store.records import EVENT_COLUMNS, TASK_IDS, read_event, read_snapshot, snapshot_columns
+from backhaul.store.records import (
+    EVENT_COLUMNS,
+    TASK_IDS,
+    read_event,
+    read_record,
+    read_snapshot,
+    record_columns,
+    snapshot_columns,
+)
 from backhaul.store.schema import events, states, tasks, workers
 from backhaul.store.times import length_ms
 from backhaul_contracts.ids import TaskId
@@ -25,6 +33,11 @@ SNAPSHOT = (
 )
 SNAPSHOTS = (
     select(*snapshot_columns())
+    .join_from(TASK_IDS.table, tasks, tasks.c.id == TASK_IDS.c.task_id)
+    .join(states, states.c.task_id == TASK_IDS.c.task_id)
+)
+RECORDS = (
+    select(*record_columns())
     .join_from(TASK_IDS.table, tasks, tasks.c.id == TASK_IDS.c.task_id)
     .join(states, states.c.task_id == TASK_IDS.c.task_id)
 )
@@ -68,6 +81,11 @@ def snapshots(connection: Connection, task_ids: Sequence[TaskId]) -> list[Snapsh
     found = connection.execute(SNAPSHOTS, TASK_IDS.values(task_ids))
     by_id = {snapshot.record.id: snapshot for snapshot in map(read_snapshot, found)}
     return [by_id[task_id] for task_id in task_ids if task_id in by_id]
+
+
+def records(connection: Connection, task_ids: Sequence[TaskId]) -> list[Record]:
+    """See `Store.records`."""
+    return [read_record(row) for row in connection.execute(RECORDS, TASK_IDS.values(task_ids))]
 
 
 def read_events(connection: Connection, task_id: TaskId, after: int, limit: int) -> list[Event]:

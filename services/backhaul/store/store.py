@@ -78,6 +78,11 @@ class SqlStore(SqlWebhookStore):
     async def snapshots(self, task_ids: Sequence[TaskId]) -> list[Snapshot]:
         return await self._runner.read(partial(reading.snapshots, task_ids=task_ids))
 
+    async def records(self, task_ids: Sequence[TaskId]) -> list[Record]:
+        if not task_ids:
+            return []
+        return await self._runner.read(partial(reading.records, task_ids=task_ids))
+
     async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
         return await self._runner.read(partial(reading.read_events, task_id=task_id, after=after, limit=limit))
 

@@ -191,3 +191,12 @@ async def test_a_batch_is_durable_as_a_whole(store: SqlStore, other: SqlStore) -
     seqs = await other.seqs([record.id for record in records])
 
     assert seqs == {record.id: 2 for record in records}
+
+
+async def test_records_are_read_without_payloads_and_those_that_do_not_exist_left_out(store: SqlStore) -> None:
+    first, second = await accepted(store, draft(key="k"), draft())
+
+    found = await store.records([second.id, new_task_id(), first.id])
+
+    assert sorted(found, key=lambda record: record.id) == sorted([first, second], key=lambda record: record.id)
+    assert await store.records([]) == []

@@ -132,6 +132,10 @@ class FakeStore:
         await self._called("snapshots")
         return [self.tasks[task_id] for task_id in task_ids if task_id in self.tasks]
 
+    async def records(self, task_ids: Sequence[TaskId]) -> list[Record]:
+        await self._called("records")
+        return [self.tasks[task_id].record for task_id in task_ids if task_id in self.tasks]
+
     async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
         await self._called("events")
         return [event for event in self.log.get(task_id, []) if event.seq > after][:limit]
@@ -159,6 +163,7 @@ class FakeStore:
 @dataclass
 class FakeDelivery:
     body: bytes
+    message_id: str | None = None
 
     def ack(self) -> None:
         """Nothing is kept here."""

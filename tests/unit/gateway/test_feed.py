@@ -2,13 +2,17 @@
 
 import asyncio
 from datetime import timedelta
+from typing import cast
 
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core import topology
 from backhaul.core.announcements import live_message
 from backhaul.core.clock import from_ms
+from backhaul.core.ports.store import Store
 from backhaul.core.record import Event, RawJson
 from backhaul.gateway.feed import Feed
+from backhaul.gateway.subjects import Subjects
+from backhaul.gateway.wide import Wide
 from backhaul.testing import ManualClock
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import new_task_id
@@ -18,7 +22,7 @@ async def test_it_waits_for_a_topology_that_is_applied_later() -> None:
     clock, task_id = ManualClock(), new_task_id()
     broker = MemoryBroker(clock=clock)
     await broker.start()
-    feed = Feed(broker, clock, "gw_1")
+    feed = Feed(broker, clock, "gw_1", Wide(Subjects(cast("Store", None)), clock))
     running = asyncio.create_task(feed.run())
     await asyncio.sleep(0)
 

@@ -184,6 +184,10 @@ class Store(WebhookStore, Protocol):
         """Those of these tasks that exist, whosever they are, in the order of the ids."""
         ...
 
+    async def records(self, task_ids: Sequence[TaskId]) -> list[Record]:
+        """The records of those of these tasks that exist, whosever they are, in no order: tasks without payloads."""
+        ...
+
     async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
         """Up to `limit` events of a task with `seq` > `after`, in order."""
         ...

@@ -1,0 +1,30 @@
+"""`GET /v1/events`: what happens to many tasks, from now on."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backhaul.core.errors import Rejected
+from backhaul.gateway.conditions import EVENT_STREAM, choose
+from backhaul.gateway.gateway import Gateway
+from backhaul.gateway.queries import event_choice
+from backhaul.gateway.request import Request, tenant_of
+from backhaul.gateway.stream import EventStream
+from backhaul_contracts.problems import ProblemCode
+
+
+class WideEvents:
+    """The endpoint of the stream of many tasks."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._feed = gateway.feed
+
+    async def follow(self, request: Request) -> ASGIApp:
+        if choose(request.header(b"accept"), (EVENT_STREAM,)) is None:
+            raise Rejected(ProblemCode.NOT_ACCEPTABLE, f"The events of many tasks come as {EVENT_STREAM} only.")
+        choice = event_choice(request, tenant_of(request))
+        resumed = bool(request.header(b"last-event-id"))
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            with self._feed.wide.watch(choice, resumed=resumed) as watcher, self._feed.attended(watcher):
+                await EventStream(self._feed, watcher, watcher, request)(scope, receive, send)
+
+        return respond
