@@ -127,6 +127,9 @@ class Deployment:
     def ledger(self, **settings: str) -> Role:
         return self._start(["ledger"], settings)
 
+    def notifier(self, **settings: str) -> Role:
+        return self._start(["notifier"], settings)
+
     def worker(self, **settings: str) -> Role:
         """A worker with the probe service."""
         return self.worker_of("tests.acceptance.probe:service", **settings)

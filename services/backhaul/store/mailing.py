@@ -57,7 +57,9 @@ OF_TARGET = (
     .with_for_update(skip_locked=True)
 )
 _ids = Recordset("delivery_ids", id=Text)
-_ENDPOINTS = select(endpoints.c.id, endpoints.c.url, endpoints.c.secret).join(_ids.table, endpoints.c.id == _ids.c.id)
+_ENDPOINTS = select(endpoints.c.id, endpoints.c.url, endpoints.c.secret).join(
+    _ids.table, (endpoints.c.id == _ids.c.id) & IS_ENABLED
+)
 _TAKE = (
     update(deliveries)
     .where(deliveries.c.id.in_(select(_ids.c.id)))
@@ -66,6 +68,14 @@ _TAKE = (
         next_at=store_now() + bindparam("lease_ms", type_=BigInteger),
     )
 )
+
+_ended: dict[str, Any] = {
+    "state": str(DeliveryState.FAILED),
+    "next_at": None,
+    "claim": None,
+    "ended_at": store_now(),
+}
+_GIVE_UP = update(deliveries).where(IS_PENDING, deliveries.c.id.in_(select(_ids.c.id))).values(_ended)
 
 _marks = Recordset("marks", id=Text, claim=Text, state=Text, tried=Integer, attempt=Text, next_ms=BigInteger)
 _appended = case(
@@ -87,11 +97,7 @@ _NOTE = (
 )
 _gone = select(deliveries.c.endpoint_id).join(_ids.table, deliveries.c.id == _ids.c.id)
 _DISABLE = update(endpoints).where(endpoints.c.id.in_(_gone), IS_ENABLED).values(disabled="gone")
-_FAIL = (
-    update(deliveries)
-    .where(IS_PENDING, deliveries.c.endpoint_id.in_(_gone))
-    .values(state=str(DeliveryState.FAILED), next_at=None, claim=None, ended_at=store_now())
-)
+_FAIL = update(deliveries).where(IS_PENDING, deliveries.c.endpoint_id.in_(_gone)).values(_ended)
 
 _over = (
     select(deliveries.c.id)
@@ -121,7 +127,11 @@ def take(
     claim = token_urlsafe(12)
     taken = {"given_claim": claim, "lease_ms": length_ms(lease), **_ids.values(row.id for row in rows)}
     connection.execute(_TAKE, taken)
-    return list(_mails(connection, rows, claim))
+    mails = list(_mails(connection, rows, claim))
+    if len(mails) < len(rows):  # recorded while their endpoint was disabled or removed
+        sent = {mail.id for mail in mails}
+        connection.execute(_GIVE_UP, _ids.values(row.id for row in rows if row.id not in sent))
+    return mails
 
 
 def _mails(connection: Connection, rows: Sequence[Any], claim: str) -> Iterator[Mail]:
@@ -129,7 +139,7 @@ def _mails(connection: Connection, rows: Sequence[Any], claim: str) -> Iterator[
     known = {row.id: row for row in connection.execute(_ENDPOINTS, _ids.values(wanted))} if wanted else {}
     for row in rows:
         receiver = row if row.endpoint_id is None else known.get(row.endpoint_id)
-        if receiver is not None:  # else it is being removed, and its deliveries with it
+        if receiver is not None:
             yield Mail(
                 id=row.id,
                 claim=claim,

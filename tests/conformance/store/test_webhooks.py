@@ -191,6 +191,21 @@ async def test_endpoints_are_listed_changed_and_removed_within_their_tenant(stor
     assert [one.endpoint_id for one in await store.deliveries(DeliveryQuery("default", task_id=task_id))] == [second.id]
 
 
+async def test_what_is_recorded_for_an_endpoint_while_it_is_disabled_or_removed_is_not_sent(store: SqlStore) -> None:
+    disabled, removed = endpoint(disabled="asked"), endpoint()
+    await store.add_endpoint(disabled)
+    for one in (disabled, removed):
+        late = Delivery(
+            new_id("whd"), "default", one.id, None, "e", one.url, DeliveryState.PENDING, RawJson("[]"), NOW, NOW
+        )
+        await store.add_delivery(late, "{}")
+
+    assert await taken(store) == []
+    for one in (disabled, removed):
+        (found,) = await store.deliveries(DeliveryQuery("default", endpoint_id=one.id))
+        assert found.state == "failed"
+
+
 async def test_the_first_proposal_stays_the_secret_of_its_tenant(store: SqlStore, other: SqlStore) -> None:
     assert await store.tenant_secret("default", "one") == "one"
     assert await other.tenant_secret("default", "two") == "one"
