@@ -67,7 +67,8 @@ class Platform:
 
     async def lacks(self) -> list[str]:
         """What is down of that which the roles need: `store`, `broker`."""
-        down = [] if self.broker.connected else ["broker"]
+        speaks = self.gateway is not None or self.ledger is not None  # a notifier needs no broker
+        down = ["broker"] if speaks and not self.broker.connected else []
         try:
             await self.store.ping()
         except StoreUnavailable:
