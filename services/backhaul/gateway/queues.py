@@ -36,7 +36,7 @@ class Queues:
 
     async def resume_queue(self, request: Request) -> ASGIApp:
         queue = await self._set(request, paused=False)
-        await self._invite(queue)
+        await self._invite(queue.name)
         return Reply(200, queue.model_dump_json().encode())
 
     async def _set(self, request: Request, *, paused: bool) -> QueueInfo:
@@ -51,11 +51,12 @@ class Queues:
         _log.info("queue %s is %s", name, "paused" if paused else "resumed")
         return found[name].model_copy(update={"paused": paused})
 
-    async def _invite(self, queue: QueueInfo) -> None:
-        """Issue tokens for those that workers have dropped. While the broker is down, the ledger sees to it later."""
-        if not queue.waiting or not self._broker.connected:
+    async def _invite(self, queue: str) -> None:
+        """Issue tokens for those that workers have dropped by now. While the broker is down, the ledger does."""
+        waiting = (await answered(self._store.claimable())).get(queue, 0)
+        if not waiting or not self._broker.connected:
             return
         try:
-            await carried(self._broker.publish(spare_tokens(queue.name, queue.waiting)))
+            await carried(self._broker.publish(spare_tokens(queue, waiting)))
         except BrokerUnavailable as error:
-            _log.warning("queue %s is resumed, and its tokens are issued by the ledger: %s", queue.name, error)
+            _log.warning("queue %s is resumed, and its tokens are issued by the ledger: %s", queue, error)

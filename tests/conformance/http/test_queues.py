@@ -1,5 +1,7 @@
 """Queues over HTTP: listed, paused and resumed."""
 
+import pytest
+
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core import topology
 from backhaul_contracts.beats import Beat
@@ -66,6 +68,23 @@ async def test_a_resumed_queue_has_tokens_for_what_waits(stage: Stage) -> None:
     await stage.http.post("/v1/queues/digest/resume")
 
     assert await stage.broker.ready(TOKENS) == 3
+
+
+async def test_a_task_whose_token_is_dropped_while_its_queue_is_being_resumed_gets_another(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.http.post("/v1/queues/digest/pause")
+    set_paused = stage.store.set_paused
+
+    async def late(queue: str, paused: bool) -> None:
+        await stage.submit()
+        await drop_tokens(stage)
+        await set_paused(queue, paused)
+
+    monkeypatch.setattr(stage.store, "set_paused", late)
+    await stage.http.post("/v1/queues/digest/resume")
+
+    assert await stage.broker.ready(TOKENS) == 1
 
 
 async def test_a_queue_is_resumed_though_the_broker_is_down(stage: Stage) -> None:
