@@ -41,6 +41,6 @@ def test_it_is_that_of_the_user_whom_the_broker_vouches_for(
 ) -> None:
     published = Published(body, content_type, user_id, headers={"tenant": "red", "bh-tenant": "red"})
 
-    _, origin = read_submission(cast("Delivery", published))
+    _, origin = read_submission(cast("Delivery", published), 2**20)
 
     assert origin.tenant == tenant
