@@ -6,7 +6,7 @@ no queue for one.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -28,7 +28,7 @@ UNKNOWN = "unknown"
 _OURS = "bh-"
 _REASON, _DETAIL = "bh-reason", "bh-detail"
 _EXCHANGE, _ROUTING_KEY = "bh-exchange", "bh-routing-key"
-_TIME, _COPIES, _EXPIRATION = "bh-time", "bh-cc", "bh-expiration"
+_TIME, _COPIES, _EXPIRATION, _USER = "bh-time", "bh-cc", "bh-expiration", "bh-user-id"
 _DEATHS = ("x-death", "x-first-death-", "x-last-death-")
 _COUNTER = re.compile("x-.*-count")
 """`x-delivery-count` and the like grow with each look."""
@@ -56,6 +56,8 @@ class Origin:
     """When it was set aside; None: nothing tells."""
     expiration: timedelta | None = None
     """How long it may wait if it is sent there again."""
+    user: str | None = None
+    """Who has sent it, if the broker has vouched for that. It does so for nobody else who sends it again."""
 
 
 def set_aside(delivery: Delivery, queue: str, reason: str, detail: str, now: datetime) -> Message:
@@ -73,6 +75,8 @@ def set_aside(delivery: Delivery, queue: str, reason: str, detail: str, now: dat
         headers[_COPIES] = list(copies)
     if delivery.expiration is not None:  # as a property it would make the letter vanish
         headers[_EXPIRATION] = _milliseconds(delivery.expiration)
+    if delivery.user_id:
+        headers[_USER] = delivery.user_id
     return _copy(delivery, exchange="", routing_key=queue, headers=headers)
 
 
@@ -93,6 +97,11 @@ def replayed(delivery: Delivery, origin: Origin) -> Message:
 
 def origin(queue: str, delivery: Delivery) -> Origin:
     """What is written on a dead letter that waits in `queue`."""
+    user = _text(delivery.headers.get(_USER)) or delivery.user_id or None
+    return replace(_fate(queue, delivery), user=user)
+
+
+def _fate(queue: str, delivery: Delivery) -> Origin:
     headers = delivery.headers
     if isinstance(headers.get(_REASON), str):
         return _as_we_wrote(headers)
@@ -124,6 +133,7 @@ def identity(queue: str, delivery: Delivery) -> str:
         delivery.timestamp,
         delivery.type,
         delivery.app_id,
+        delivery.user_id,
         _ordered(written),
     )
     digest = blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES)

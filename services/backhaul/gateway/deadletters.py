@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp
 
 from backhaul.core import topology
+from backhaul.core.apikeys import DEFAULT_TENANT
 from backhaul.core.deadletters import QUEUES, UNKNOWN, replayed
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, Rejected, Unroutable
 from backhaul.core.ports.broker import Delivery, Message
@@ -104,6 +105,7 @@ class DeadLetters:
 
     async def _send(self, message: Message, found: Letter) -> None:
         """Return when the message is in a queue. Raises `Rejected` if none takes it."""
+        _keep_tenants_apart(found)
         if found.origin.reason == UNKNOWN or not await self._leads_somewhere(message):
             raise _not_replayable(found)
         try:
@@ -151,6 +153,17 @@ def _queue(text: str) -> str:
 
 def _missing(letter_id: str) -> Rejected:
     return Rejected(ProblemCode.NOT_FOUND, f"There is no dead letter {letter_id!r}.")
+
+
+def _keep_tenants_apart(found: Letter) -> None:
+    """Sent by the gateway, a submission is one of the default tenant."""
+    user = found.origin.user
+    if found.origin.exchange == topology.SUBMIT and user not in (None, DEFAULT_TENANT):
+        raise Rejected(
+            ProblemCode.NOT_REPLAYABLE,
+            f"The user {user!r} of the broker has published it, and only that user can do so again: from anybody else "
+            "its task would belong to another tenant. Have it published once more, then delete it.",
+        )
 
 
 def _not_replayable(found: Letter) -> Rejected:

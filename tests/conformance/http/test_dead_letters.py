@@ -6,8 +6,9 @@ import random
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -99,6 +100,35 @@ async def listed(stage: Stage, **query: Any) -> list[dict[str, Any]]:
 async def only(stage: Stage) -> dict[str, Any]:
     [found] = await listed(stage)
     return found
+
+
+@dataclass
+class Vouched:
+    """A delivery whose publisher the broker has vouched for, as RabbitMQ does it."""
+
+    delivery: Delivery
+    user_id: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.delivery, name)
+
+
+@pytest.mark.parametrize(("user", "status"), [("blue", 409), ("default", 202)])
+async def test_no_replay_gives_the_task_of_one_tenant_to_another(memory_stage: Stage, user: str, status: int) -> None:
+    stage = memory_stage
+    await stage.broker.publish([submission()])
+    vouched = cast("Delivery", Vouched(await received(stage, topology.SUBMIT), user))
+    await stage.broker.publish([set_aside(vouched, topology.INVALID, "unknown_kind", "None.", stage.clock.now())])
+
+    found = await only(stage)
+    answer = await stage.http.post(f"{URL}/{found['id']}/replay")
+
+    assert found["headers"]["bh-user-id"] == user
+    assert answer.status_code == status
+    if status == 409:
+        assert answer.json()["code"] == "not_replayable"
+        assert "'blue'" in answer.json()["detail"]
+        assert len(await listed(stage)) == 1
 
 
 async def test_without_dead_letters_the_list_is_empty(stage: Stage) -> None:
