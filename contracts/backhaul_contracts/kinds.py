@@ -1,8 +1,8 @@
 """What a service announces of the kinds it handles."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from backhaul_contracts.wire import Duration, Kind, QueueName, Wire
 
@@ -30,7 +30,20 @@ class KindSpec(Wire):
     result_schema: dict[str, Any]
 
 
+class Interest(Wire):
+    """Events that a service wants to hear: what matches one of the `patterns` waits in a queue of the service's own.
+
+    `name` tells the queues of one service apart. Patterns are binding keys of AMQP for keys `task.<kind>.<event>`.
+    """
+
+    service: QueueName
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
+    patterns: list[Annotated[str, StringConstraints(min_length=1, max_length=255)]] = Field(min_length=1)
+
+
 class Announcement(Wire):
-    """All kinds of one worker, sent with its first beat and whenever the ledger asks for it."""
+    """All kinds of one worker, and what it wants to hear; sent with its first beat and whenever the ledger asks for
+    it."""
 
     kinds: list[KindSpec]
+    interests: list[Interest] = Field(default_factory=list)

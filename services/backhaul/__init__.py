@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from backhaul.worker.context import Context
     from backhaul.worker.retry_policy import RetryPolicy
     from backhaul.worker.service import Service
+    from backhaul.worker.task_event import TaskEvent
 
-__all__ = ["CallFailed", "Context", "Fail", "Rejected", "Retry", "RetryPolicy", "Service"]
+__all__ = ["CallFailed", "Context", "Fail", "Rejected", "Retry", "RetryPolicy", "Service", "TaskEvent"]
 
 _HOMES = {
     "CallFailed": "backhaul.core.errors",
@@ -19,6 +20,7 @@ _HOMES = {
     "Retry": "backhaul.core.signals",
     "RetryPolicy": "backhaul.worker.retry_policy",
     "Service": "backhaul.worker.service",
+    "TaskEvent": "backhaul.worker.task_event",
 }
 
 

@@ -60,15 +60,18 @@ class Origin:
     """Who has sent it, if the broker has vouched for that. It does so for nobody else who sends it again."""
 
 
-def set_aside(delivery: Delivery, queue: str, reason: str, detail: str, now: datetime) -> Message:
-    """`delivery` as it came, on its way to `queue`, with headers that say why."""
+def set_aside(
+    delivery: Delivery, queue: str, reason: str, detail: str, now: datetime, *, back_to: str | None = None
+) -> Message:
+    """`delivery` as it came, on its way to `queue`, with headers that say why. A replay sends it to where it was sent
+    to, or to the queue `back_to` alone."""
     kept = {name: value for name, value in delivery.headers.items() if not _counts(name) and name not in _ROUTING}
     headers: dict[str, HeaderValue] = {
         **(kept if len(repr(kept)) <= _LARGEST_HEADERS else {}),
         _REASON: reason,
         _DETAIL: detail[:_LONGEST_DETAIL],
-        _EXCHANGE: delivery.exchange,
-        _ROUTING_KEY: delivery.routing_key,
+        _EXCHANGE: delivery.exchange if back_to is None else "",
+        _ROUTING_KEY: delivery.routing_key if back_to is None else back_to,
         _TIME: format_time(now),
     }
     if copies := _texts(delivery.headers.get("CC")):
@@ -182,6 +185,8 @@ def _as_the_broker_wrote(deaths: Sequence[Mapping[str, Any]]) -> Origin:
     last, first = deaths[0], deaths[-1]
     keys = _texts(first.get("routing-keys")) or ("",)
     exchange, reason = _text(first.get("exchange")), _text(last.get("reason"))
+    if exchange == topology.EVENTS:  # the others who hear the event have it
+        exchange, keys = "", (_text(first.get("queue")),)
     unrouted = _text(last.get("queue")) == topology.UNROUTED
     return Origin(
         reason=UNROUTED if unrouted else reason or UNKNOWN,

@@ -6,6 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from zlib import crc32
 
+from backhaul_contracts.kinds import Interest
+
 SHARD_KEYS = 256
 
 SUBMIT = "backhaul.submit"
@@ -16,6 +18,7 @@ REPORTS = "backhaul.reports"
 CONTROL = "backhaul.control"
 REPLIES = "backhaul.replies"
 EVENTS = "backhaul.events"
+ON = "backhaul.on"
 LIVE = "backhaul.live"
 DEAD = "backhaul.dead"
 INVALID = "backhaul.invalid"
@@ -123,6 +126,18 @@ def task_queues(queues: Iterable[str]) -> Topology:
     )
 
 
+def event_queues(interests: Iterable[Interest]) -> Topology:
+    """The queues in which events wait for services; declared by the ledger when a service announces its interests.
+
+    Bindings are only ever added: an older version of the service may still want what a newer one does not.
+    """
+    queues = {event_queue(interest.service, interest.name): interest.patterns for interest in interests}
+    return Topology(
+        queues=tuple(Queue(name, dead_letter_to=DEAD) for name in queues),
+        bindings=tuple(Binding(EVENTS, name, pattern) for name, patterns in queues.items() for pattern in patterns),
+    )
+
+
 def mailbox(exchange: str, owner: str, keys: Iterable[str] | None = None) -> Topology:
     """A queue of one process, `<exchange>.<owner>`, bound to `exchange` by `keys` (default: the owner's id)."""
     name = f"{exchange}.{owner}"
@@ -134,6 +149,10 @@ def mailbox(exchange: str, owner: str, keys: Iterable[str] | None = None) -> Top
 
 def task_queue(queue: str) -> str:
     return f"{TASKS}.{queue}"
+
+
+def event_queue(service: str, name: str) -> str:
+    return f"{ON}.{service}.{name}"
 
 
 def ledger_queue(number: int) -> str:

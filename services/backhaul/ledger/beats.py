@@ -12,6 +12,7 @@ from backhaul.core.ports.store import Leases, Store
 from backhaul.core.relay import Relay
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
+from backhaul.ledger.eventqueues import EventQueues
 from backhaul.ledger.lapses import lapse_messages
 from backhaul.ledger.taskqueues import TaskQueues
 from backhaul_contracts.beats import Beat, BeatAnswer, Held, Stop, StopReason
@@ -33,6 +34,7 @@ class BeatDesk:
         relay: Relay,
         answers: Answers,
         queues: TaskQueues,
+        event_queues: EventQueues,
         clock: Clock,
         *,
         lease: timedelta,
@@ -44,6 +46,7 @@ class BeatDesk:
         self._answers = answers
         self._clock = clock
         self._queues = queues
+        self._event_queues = event_queues
         self._lease = lease
         self._source = source
 
@@ -68,6 +71,7 @@ class BeatDesk:
         if beat.announcement is None:
             return beat
         faults = await self._queues.declare(spec.queue for spec in beat.announcement.kinds)
+        faults += await self._event_queues.declare(beat.announcement.interests)
         if faults:
             _log.error("service %s cannot be announced: %s", beat.service, "; ".join(faults))
             return beat.model_copy(update={"announcement": None})

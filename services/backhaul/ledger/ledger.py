@@ -19,6 +19,7 @@ from backhaul.ledger.beats import BeatDesk
 from backhaul.ledger.claims import ClaimDesk
 from backhaul.ledger.deadletters import Watch
 from backhaul.ledger.desk import Desk, supervise
+from backhaul.ledger.eventqueues import EventQueues
 from backhaul.ledger.intake import Intake
 from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.recorder import Recorder
@@ -63,7 +64,9 @@ class Ledger:
         self._queues = queues = TaskQueues(broker)
         self._balance = balance = Balance(store, broker, queues)
         claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed)
-        beats = BeatDesk(store, broker, relay, answers, queues, clock, lease=settings.lease, source=source)
+        self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
+        events = EventQueues(broker, self._restorer.keep)
+        beats = BeatDesk(store, broker, relay, answers, queues, events, clock, lease=settings.lease, source=source)
         self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, claims.handle)
         self._beats = Desk(broker, clock, topology.BEATS, BEATS.salvage, beats.handle)
         self._recorders = [
@@ -73,7 +76,6 @@ class Ledger:
         webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
         acceptance = Acceptance(Catalogue(store, clock), store, clock, webhooks)
         self._intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body)
-        self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         self._watch = Watch(broker, clock)
         self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)
 

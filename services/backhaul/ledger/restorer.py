@@ -25,7 +25,13 @@ class Restorer:
         self._broker = broker
         self._clock = clock
         self._expected = topology.platform(shards)
+        self._kept: dict[str, Topology] = {}
         self._told = ""
+
+    def keep(self, queues: Topology) -> None:
+        """Look after the queues of a service, too. Events that are published while one is missing are lost to it."""
+        for queue in queues.queues:
+            self._kept[queue.name] = queues
 
     async def run(self) -> None:
         """Look every few seconds, until cancelled."""
@@ -46,6 +52,10 @@ class Restorer:
         for queue in self._expected.queues:
             if await self._broker.ready(queue.name) is None:
                 await self._restore(queue)
+        for name, wanted in self._kept.items():
+            if await self._broker.ready(name) is None:
+                _log.error("queue %s was deleted, with all it held: it is declared anew", name)
+                await self._broker.declare(wanted)
         self._told = ""
 
     async def _restore(self, queue: Queue) -> None:

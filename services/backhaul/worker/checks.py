@@ -59,12 +59,12 @@ def check_platform(handler: str) -> None:
         )
 
 
-def option_length(kind: str, name: str, value: Length | None) -> timedelta:
-    """The length of a time option of a handler, longer than nothing. Raises `ConfigurationError`."""
+def option_length(what: str, name: str, value: Length | None) -> timedelta:
+    """The length of a time option of `what`, longer than nothing. Raises `ConfigurationError`."""
     try:
         length = parse_duration(value)
     except ValueError as error:
-        raise ConfigurationError(f"handler {kind} has {name}={value!r}: {error}") from error
+        raise ConfigurationError(f"{what} has {name}={value!r}: {error}") from error
     if not length:
-        raise ConfigurationError(f"handler {kind} has {name}={value!r}: give more than nothing, such as {name}='10m'")
+        raise ConfigurationError(f"{what} has {name}={value!r}: give more than nothing, such as {name}='10m'")
     return length

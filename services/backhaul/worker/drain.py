@@ -25,8 +25,10 @@ async def drain(shift: Shift, grace: timedelta) -> None:
     still holds by record goes on elsewhere.
     """
     await _take_nothing_new(shift)
-    if not await shift.timers.within(grace, shift.attempts.idle()) and shift.attempts.running:
+    if not await shift.timers.within(grace, shift.idle()) and shift.attempts.running:
         await _stop_all(shift)
+    for listening in shift.listenings:
+        listening.abandon()
     shift.attempts.hand_back_all()
     if not await shift.timers.within(_FOR_RECORDS, shift.reporter.settled()):
         _log.warning("not every outcome was recorded in time: what has not been by now, other workers take over")
@@ -37,6 +39,8 @@ async def drain(shift: Shift, grace: timedelta) -> None:
 async def _take_nothing_new(shift: Shift) -> None:
     shift.beats.beat_now()
     shift.claims.close()
+    for listening in shift.listenings:
+        await listening.close()
     for stream in shift.streams:
         await stream.close()
     shift.attempts.drain()

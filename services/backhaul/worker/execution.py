@@ -1,7 +1,7 @@
 """Execution: the way of one attempt, from its input to its outcome."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ class Execution:
             raise asyncio.CancelledError(attempt.cause)
         arguments = self._arguments(duty, attempt)
         if attempt.in_thread:
-            return await self._call_in_thread(attempt, lambda: duty.handler.function(input, **arguments))
+            return await self._threads.call(lambda: duty.handler.function(input, **arguments))
         attempt.interruptible = asyncio.current_task()
         try:
             return await duty.handler.function(input, **arguments)
@@ -127,42 +127,6 @@ class Execution:
             return Context(attempt, self._submissions, self._calls, limit=self._max_result, now=now)
         loop = asyncio.get_running_loop()
         return ThreadContext(attempt, self._submissions, self._calls, limit=self._max_result, now=now, loop=loop)
-
-    async def _call_in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
-        """The thread is not touched by a cancellation of this task: it ends when it ends."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[_Ended] = loop.create_future()
-
-        def run() -> None:
-            end = _run(call)
-            try:
-                loop.call_soon_threadsafe(_tell, ended, end)
-            except RuntimeError:  # the loop is closed: the thread has outlived its worker
-                return
-
-        self._threads.submit(run)
-        end = await ended
-        if end.error is not None:
-            raise end.error
-        return end.value
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    value: Any = None
-    error: BaseException | None = None
-
-
-def _run(call: Callable[[], Any]) -> _Ended:
-    try:
-        return _Ended(value=call())
-    except BaseException as error:  # noqa: BLE001 - it is raised again in the loop
-        return _Ended(error=error)
-
-
-def _tell(ended: "asyncio.Future[_Ended]", end: _Ended) -> None:
-    if not ended.done():
-        ended.set_result(end)
 
 
 def _torn_down() -> bool:

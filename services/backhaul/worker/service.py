@@ -18,6 +18,7 @@ from backhaul.worker.checks import (
     option_length,
 )
 from backhaul.worker.handler import Handler, RunIn, place
+from backhaul.worker.listener import RETRY, Listener, listener
 from backhaul.worker.origin import origin
 from backhaul.worker.resources import Resource
 from backhaul.worker.retry_policy import Length, RetryPolicy
@@ -45,6 +46,7 @@ class Service:
         self.slots = slots
         self.max_blocked = max_blocked
         self.handlers: dict[str, Handler] = {}
+        self.listeners: dict[str, Listener] = {}
         self.resources: list[Resource] = []
         self.place: str | None = None
         """`MODULE:NAME` where it was loaded from, if it was."""
@@ -85,8 +87,8 @@ class Service:
             kind=kind,
             version=version,
             queue=queue or self.name,
-            timeout=option_length(kind, "timeout", timeout),
-            grace=option_length(kind, "grace", grace),
+            timeout=option_length(f"handler {kind}", "timeout", timeout),
+            grace=option_length(f"handler {kind}", "grace", grace),
             retry=retry or RetryPolicy(),
             slots=slots,
             exclusive=exclusive,
@@ -95,6 +97,43 @@ class Service:
 
         def define(function: Function) -> Function:
             self._add(make(function=function, run_in=place(kind, function, run_in)), names)
+            return function
+
+        return define
+
+    def on(
+        self,
+        *patterns: str,
+        name: str | None = None,
+        slots: int = 10,
+        timeout: Length = "1m",
+        retry: RetryPolicy = RETRY,
+    ) -> Callable[[Function], Function]:
+        """Have the decorated function called with each `TaskEvent` that matches one of the patterns, at least once.
+
+        A pattern is written like a binding key of AMQP, for keys `task.<kind>.<event>`: `*` is one word, `#` any number
+        of them. Events wait in a durable queue of this function's own, which all workers of the service share. Beside
+        the event the function may take resources, found by their types.
+
+        - `name`: of the queue, within the service; default the function's name.
+        - `slots`: how many events one worker handles at a time, beside its tasks.
+        - `timeout`: how long an `async def` may take for one event. A `def` runs in a thread, which nothing stops.
+        - `retry`: default five attempts. Then the event is a dead letter, which a replay sends here again.
+        """
+        what = f"listener on {', '.join(map(str, patterns))} of service {self.name}"
+        check_slots(what, slots)
+        length = option_length(what, "timeout", timeout)
+        names = _names_of_caller()
+
+        def define(function: Function) -> Function:
+            made = listener(self.name, patterns, function, name=name, slots=slots, timeout=length, retry=retry)
+            if made.name in self.listeners:
+                raise ConfigurationError(
+                    f"{made} is defined twice in service {self.name}: "
+                    "give all patterns to one @service.on, or one of them another name='…'"
+                )
+            made.read(names)
+            self.listeners[made.name] = made
             return function
 
         return define
@@ -114,11 +153,13 @@ class Service:
 
     def check(self) -> None:
         """Return if the service can start. Raises `ConfigurationError` for the first thing that is missing."""
-        if not self.handlers:
+        if not self.handlers and not self.listeners:
             raise ConfigurationError(f"service {self.name} has no handler: define one with @service.handler('…')")
         provided = {resource.provides for resource in self.resources}
+        for each in self.listeners.values():
+            _check_parameters(str(each), each.resolved(), provided)
         for handler in self.handlers.values():
-            _check_parameters(handler, provided)
+            _check_parameters(str(handler), handler.resolved().resources, provided)
             if handler.run_in is RunIn.PROCESS:
                 check_platform(str(handler))
                 origin(self, handler)
@@ -132,17 +173,23 @@ class Service:
         here, there = set[type](), set[type]()
         for handler in self.handlers.values():
             (there if handler.run_in is RunIn.PROCESS else here).update(handler.resolved().resources.values())
+        for each in self.listeners.values():
+            here.update(each.resolved().values())
         return [resource for resource in self.resources if resource.provides not in there - here]
 
     def announcement(self) -> Announcement:
-        """Its kinds as they are announced."""
-        return Announcement(kinds=[handler.spec(self.name, self.version) for handler in self.handlers.values()])
+        """Its kinds, and the events it listens to, as they are announced."""
+        return Announcement(
+            kinds=[handler.spec(self.name, self.version) for handler in self.handlers.values()],
+            interests=[each.interest for each in self.listeners.values()],
+        )
 
     def with_slots(self, slots: int) -> "Service":
         """The same service with another number of slots."""
         check_slots(f"service {self.name}", slots)
         twin = Service(self.name, self.version, slots, max_blocked=self.max_blocked)
-        twin.handlers, twin.resources, twin.place = self.handlers, self.resources, self.place
+        twin.handlers, twin.listeners = self.handlers, self.listeners
+        twin.resources, twin.place = self.resources, self.place
         return twin
 
     def _check_new(self, kind: str) -> None:
@@ -161,11 +208,11 @@ class Service:
         return f"<Service {self.name} {self.version}: {', '.join(self.handlers) or 'no handlers'}>"
 
 
-def _check_parameters(handler: Handler, provided: AbstractSet[type]) -> None:
-    for name, wanted in handler.resolved().resources.items():
+def _check_parameters(owner: str, wants: Mapping[str, type], provided: AbstractSet[type]) -> None:
+    for name, wanted in wants.items():
         if wanted not in provided:
             raise ConfigurationError(
-                f"{handler} has a parameter {name!r} that is neither a Context nor a resource: "
+                f"{owner} has a parameter {name!r} that is neither a Context nor a resource: "
                 f"provide {getattr(wanted, '__name__', wanted)} with @service.resource, or remove it"
             )
 

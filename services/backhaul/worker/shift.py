@@ -17,6 +17,7 @@ from backhaul.worker.credit import Credit
 from backhaul.worker.exclusive import ExclusiveWatch
 from backhaul.worker.execution import Duty, Execution
 from backhaul.worker.handler import Handler, RunIn
+from backhaul.worker.listening import Listening
 from backhaul.worker.mailbox import Answer, Mailbox, reply_queue
 from backhaul.worker.origin import origin
 from backhaul.worker.processes import Processes
@@ -98,6 +99,7 @@ class Shift:
             self.beats, timers, terms.heartbeat, lambda: self.attempts.running, self._let_go
         )
         self.streams = self._streams()
+        self.event_threads, self.listenings = self._listen(resources)
         self.claims.watch(self.streams)
         self.credit.watch(self.streams)
         broker.on_reconnect(self._reconnected)
@@ -107,9 +109,17 @@ class Shift:
         return [self.timers.run(), self.reporter.run(), self.claims.run(), self.credit.run()]
 
     async def consume(self) -> None:
-        """Let tokens come; their queues must exist. Raises `BrokerUnavailable`; then it can be called again."""
+        """Let tokens and events come; the queues must exist. Raises `BrokerUnavailable`; then call it again."""
         for stream in self.streams:
             await stream.consume(self._broker)
+        for listening in self.listenings:
+            await listening.open()
+
+    async def idle(self) -> None:
+        """Return when nothing runs."""
+        await self.attempts.idle()
+        for listening in self.listenings:
+            await listening.idle()
 
     async def pause(self, length: timedelta) -> None:
         """Until the broker is back, or `length` is over."""
@@ -138,6 +148,21 @@ class Shift:
                 on_unbalanced=self._unbalanced,
             )
             for queue in queues
+        ]
+
+    def _listen(self, values: Mapping[type, Any]) -> tuple[Threads, list[Listening]]:
+        listeners = self.service.listeners.values()
+        threads = Threads(f"{self.service.name}-on", sum(each.slots for each in listeners if each.in_thread))
+        return threads, [
+            Listening(
+                each,
+                {name: values[wanted] for name, wanted in each.resolved().items()},
+                self._broker,
+                threads,
+                self.timers,
+                self._terms.clock,
+            )
+            for each in listeners
         ]
 
     def _describe(self, number: int, announce: bool) -> Beat:

@@ -32,7 +32,7 @@ def read_signature(handler: str, function: Callable[..., Any], names: Mapping[st
 
     Raises `ConfigurationError` for what can never work, `Unresolved` for names that do not exist (yet).
     """
-    hints = _hints(function, names)
+    hints = hints_of(function, names)
     first, *others = _parameters(handler, function, hints)
     wanted = {name: hints[name] for name in others}
     return Signature(
@@ -47,7 +47,8 @@ def is_context(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Context)
 
 
-def _hints(function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Any]:
+def hints_of(function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotations of `function`, `return` among them. Raises `Unresolved`."""
     try:
         return typing.get_type_hints(function, localns=dict(names), include_extras=True)
     except NameError as error:

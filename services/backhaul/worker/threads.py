@@ -1,8 +1,10 @@
 """Threads for `def` handlers: started on demand, kept, and never a reason for the process not to end."""
 
+import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -34,6 +36,25 @@ class Threads:
         if start:
             threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
 
+    async def call(self, call: Callable[[], Any]) -> Any:
+        """What `call` returns or raises, from a thread. A cancellation of who waits does not touch the thread: it ends
+        when it ends."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[_Ended] = loop.create_future()
+
+        def run() -> None:
+            end = _run(call)
+            try:
+                loop.call_soon_threadsafe(_tell, ended, end)
+            except RuntimeError:  # the loop is closed: the thread has outlived its worker
+                return
+
+        self.submit(run)
+        end = await ended
+        if end.error is not None:
+            raise end.error
+        return end.value
+
     def close(self) -> None:
         """Let the threads end: idle ones at once, the others after their call."""
         for _ in range(self._started):
@@ -45,3 +66,21 @@ class Threads:
             del call
             with self._lock:
                 self._busy -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    value: Any = None
+    error: BaseException | None = None
+
+
+def _run(call: Call) -> _Ended:
+    try:
+        return _Ended(value=call())
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the loop
+        return _Ended(error=error)
+
+
+def _tell(ended: "asyncio.Future[_Ended]", end: _Ended) -> None:
+    if not ended.done():
+        ended.set_result(end)

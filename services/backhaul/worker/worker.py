@@ -136,7 +136,9 @@ class Worker:
             return
         if not await self._unless_leaving(self._persist(shift, shift.consume)):
             return
-        _log.info("worker %s takes tasks of %s", self.id, ", ".join(self._service.handlers))
+        _log.info("worker %s takes tasks of %s", self.id, ", ".join(self._service.handlers) or "no kind")
+        for listener in self._service.listeners.values():
+            _log.info("worker %s hears %s", self.id, ", ".join(listener.patterns))
         self.announced.set()
 
     async def _persist(self, shift: Shift, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -166,6 +168,10 @@ async def _close(shift: Shift) -> None:
     """Let go of the broker, and of what has outlived the drain."""
     shift.claims.abandon()
     shift.attempts.abandon()
+    for listening in shift.listenings:
+        listening.abandon()
+        await listening.close()
+    shift.event_threads.close()
     shift.threads.close()
     await shift.processes.close()
     for stream in shift.streams:

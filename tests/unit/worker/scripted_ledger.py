@@ -159,6 +159,7 @@ class ScriptedLedger:
         for beat in beats:
             if beat.announcement is not None:
                 await self.broker.declare(topology.task_queues(spec.queue for spec in beat.announcement.kinds))
+                await self.broker.declare(topology.event_queues(beat.announcement.interests))
             self.beats.append(beat)
             if not self.silent_on_beats:
                 await self._send(topology.REPLIES, str(delivery.reply_to), BeatAnswered, [self._beat_answer(beat)])
