@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from backhaul_contracts.kinds import Announcement
+from backhaul_contracts.kinds import Announcement, RefusedKind
 from backhaul_contracts.wire import Duration, Wire
 
 
@@ -62,6 +62,9 @@ class BeatAnswer(Wire):
     """`known` is false when the ledger wants the announcement again; `lease_seconds` is what the beat has bought.
 
     `calls_done` are those of the beat's calls that are over: their submission, repeated, is answered with the outcome.
+
+    `refused`: the announcement was not taken, as a whole, for these kinds. Its worker is not known, gets nothing to do,
+    and leaves.
     """
 
     worker_id: str
@@ -71,3 +74,4 @@ class BeatAnswer(Wire):
     stop: list[Stop] = Field(default_factory=list)
     calls_done: list[str] = Field(default_factory=list)
     drain: bool = False
+    refused: list[RefusedKind] = Field(default_factory=list)

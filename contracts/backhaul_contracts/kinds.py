@@ -41,6 +41,14 @@ class Interest(Wire):
     patterns: list[Annotated[str, StringConstraints(min_length=1, max_length=255)]] = Field(min_length=1)
 
 
+class RefusedKind(Wire):
+    """A kind as it was announced and not taken: `reason` says which promises of that version it would break."""
+
+    kind: str
+    version: str
+    reason: str
+
+
 class Announcement(Wire):
     """All kinds of one worker, and what it wants to hear; sent with its first beat and whenever the ledger asks for
     it."""

@@ -2,14 +2,27 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from backhaul_contracts.kinds import RetryRule
 from backhaul_contracts.wire import Duration, Moment, Wire
+
+
+class RefusedAnnouncement(Wire):
+    """The last announcement of a kind that was refused: what it would have broken, of which version of the kind, and
+    which version of the service it came with."""
+
+    version: str
+    service_version: str
+    reason: str
+    at: Moment
 
 
 class KindInfo(Wire):
     """A kind that can be submitted: who handles it, and the JSON Schemas of its input and result.
 
-    `workers` counts those alive that could run it, whatever their version.
+    `workers` counts those alive that could run it, whatever their version. `refused` is there if the newest
+    announcement, within the last day, was refused.
     """
 
     kind: str
@@ -21,6 +34,7 @@ class KindInfo(Wire):
     retry: RetryRule
     queue: str
     workers: int
+    refused: RefusedAnnouncement | None = Field(default=None, exclude_if=lambda refused: refused is None)
 
 
 class KindPage(Wire):

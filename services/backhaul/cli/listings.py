@@ -26,7 +26,8 @@ def workers(url: Url = None, as_json: AsJson = False) -> None:
 
 
 async def _kinds(url: str | None, *, as_json: bool) -> None:
-    from backhaul.cli import tables
+    from backhaul.cli import tables, wording
+    from backhaul.cli.faults import say
     from backhaul.cli.session import gateway
     from backhaul.cli.terminal import output
 
@@ -36,6 +37,9 @@ async def _kinds(url: str | None, *, as_json: bool) -> None:
         print(f"[{','.join(kind.model_dump_json() for kind in found)}]")
     else:
         output().print(tables.kinds(found) if found else "no service has announced a kind: start a worker")
+        for kind in found:
+            if kind.refused is not None:
+                say(wording.refusal(kind, kind.refused))
 
 
 async def _workers(url: str | None, *, as_json: bool) -> None:

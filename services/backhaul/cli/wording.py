@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backhaul_contracts.events import GAP, Event, EventType
+from backhaul_contracts.listings import KindInfo, RefusedAnnouncement
 from backhaul_contracts.tasks import Progress, Status
 
 STYLES = {
@@ -97,3 +98,11 @@ def _next_attempt(event: Event) -> str:
 
 def _clock(moment: str | None) -> str:
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else "later"
+
+
+def refusal(kind: KindInfo, refused: RefusedAnnouncement) -> str:
+    """That workers which announce a kind are turned away, and what to do."""
+    return (
+        f"{kind.kind}: service {kind.service} {refused.service_version} was refused {age(refused.at)}, since it breaks "
+        f"version {refused.version} ({refused.reason}): give the kind a new version"
+    )

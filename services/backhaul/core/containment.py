@@ -87,14 +87,14 @@ class _Comparison:
         for one in wanted.get("allOf", ()):
             found += self.gaps(sent, one)
         if "anyOf" in wanted:
-            found += min((self.gaps(sent, one) for one in wanted["anyOf"]), key=len)
+            found += _fewest([self.gaps(sent, one) for one in wanted["anyOf"]])
         if "oneOf" in wanted:
             found += self._of_exactly_one(sent, wanted["oneOf"])
         return found
 
     def _of_exactly_one(self, sent: Schema, choices: list[Json]) -> list[Gap]:
         compared = [self.gaps(sent, one) for one in choices]
-        best = min(compared, key=len)
+        best = _fewest(compared)
         fitting = compared.index(best)
         apart = all(self._apart(sent, one) for number, one in enumerate(choices) if number != fitting)
         return best or ([] if apart else [Gap("", _named(sent), "exactly one of several, which overlap")])
@@ -184,6 +184,10 @@ class _Comparison:
 
     def _same(self, one: Json, other: Json) -> bool:
         return _text(one) == _text(other) and (self._same_definitions or not _refers(one))
+
+
+def _fewest(found: list[list[Gap]]) -> list[Gap]:
+    return min(found, key=len)
 
 
 def _incomparable(sent: Json, wanted: Json) -> bool:

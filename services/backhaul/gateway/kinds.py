@@ -1,7 +1,7 @@
 """What can be asked for, and who is there to do it: `/v1/kinds` and `/v1/workers`."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel
 from starlette.types import ASGIApp
@@ -13,7 +13,7 @@ from backhaul.gateway.queries import no_parameters
 from backhaul.gateway.replies import Reply
 from backhaul.gateway.request import Request
 from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.listings import KindInfo
+from backhaul_contracts.listings import KindInfo, RefusedAnnouncement
 
 
 class Kinds:
@@ -25,13 +25,14 @@ class Kinds:
     async def list_kinds(self, request: Request) -> ASGIApp:
         no_parameters(request)
         specs = await answered(self._gateway.catalogue.kinds())
-        alive = await self._alive()
-        return _page(_kind(spec, alive) for spec in specs)
+        alive, refusals = await self._alive(), await answered(self._gateway.store.refusals())
+        return _page(_kind(spec, alive, refusals) for spec in specs)
 
     async def kind(self, request: Request) -> ASGIApp:
         no_parameters(request)
         spec = await answered(self._gateway.catalogue.kind(request.path("kind")))
-        return Reply(200, _kind(spec, await self._alive()).model_dump_json().encode())
+        alive, refusals = await self._alive(), await answered(self._gateway.store.refusals())
+        return Reply(200, _kind(spec, alive, refusals).model_dump_json().encode())
 
     async def list_workers(self, request: Request) -> ASGIApp:
         no_parameters(request)
@@ -42,7 +43,7 @@ class Kinds:
         return Counter(worker.service for worker in workers if worker.state != "lost")
 
 
-def _kind(spec: KindSpec, alive: Counter[str]) -> KindInfo:
+def _kind(spec: KindSpec, alive: Counter[str], refusals: Mapping[str, RefusedAnnouncement]) -> KindInfo:
     return KindInfo(
         kind=spec.kind,
         service=spec.service,
@@ -53,6 +54,7 @@ def _kind(spec: KindSpec, alive: Counter[str]) -> KindInfo:
         retry=spec.retry,
         queue=spec.queue,
         workers=alive[spec.service],
+        refused=refusals.get(spec.kind),
     )
 
 

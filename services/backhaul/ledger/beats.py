@@ -10,14 +10,13 @@ from backhaul.core.commands import Lose, TakeBack
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Leases, Store
 from backhaul.core.relay import Relay
+from backhaul.ledger.announcing import Announcements
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
-from backhaul.ledger.eventqueues import EventQueues
 from backhaul.ledger.lapses import lapse_messages
-from backhaul.ledger.taskqueues import TaskQueues
 from backhaul_contracts.beats import Beat, BeatAnswer, Held, Stop, StopReason
 from backhaul_contracts.ids import TaskId
-from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.kinds import RefusedKind
 from backhaul_contracts.messages import BeatAnswered, Beaten
 from backhaul_contracts.tasks import Status
 
@@ -33,8 +32,7 @@ class BeatDesk:
         broker: Broker,
         relay: Relay,
         answers: Answers,
-        queues: TaskQueues,
-        event_queues: EventQueues,
+        announcements: Announcements,
         clock: Clock,
         *,
         lease: timedelta,
@@ -45,43 +43,22 @@ class BeatDesk:
         self._relay = relay
         self._answers = answers
         self._clock = clock
-        self._queues = queues
-        self._event_queues = event_queues
+        self._announcements = announcements
         self._lease = lease
         self._source = source
 
     async def handle(self, letters: Sequence[Letter[Beaten]]) -> None:
-        beats = [await self._declared(message.data) for letter in letters for message in letter.messages]
-        await self._announce([spec for beat in beats if beat.announcement for spec in beat.announcement.kinds])
+        heard = [await self._announcements.hear(message.data) for letter in letters for message in letter.messages]
+        beats = [beat for beat, _ in heard]
         leases = await self._store.beat(beats, self._lease)
         calls = {TaskId(task_id) for beat in beats for task_id in beat.calls}
         pending = await self._store.unfinished(list(calls))
         await self._take_back(leases)
         await self._take_over(leases)
-        for beat, lease in zip(beats, leases, strict=True):
+        for (beat, refused), lease in zip(heard, leases, strict=True):
             if beat.state != "gone":
                 done = [task_id for task_id in beat.calls if task_id not in pending]
-                self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease, done))
-
-    async def _declared(self, beat: Beat) -> Beat:
-        """The beat, its queues declared: its worker consumes them as soon as it is answered.
-
-        If they cannot be, its announcement is left out, and its worker told that it is not known.
-        """
-        if beat.announcement is None:
-            return beat
-        faults = await self._queues.declare(spec.queue for spec in beat.announcement.kinds)
-        faults += await self._event_queues.declare(beat.announcement.interests)
-        if faults:
-            _log.error("service %s cannot be announced: %s", beat.service, "; ".join(faults))
-            return beat.model_copy(update={"announcement": None})
-        return beat
-
-    async def _announce(self, specs: Sequence[KindSpec]) -> None:
-        if not specs:
-            return
-        await self._store.announce(specs)
-        _log.info("announced: %s", ", ".join(sorted(f"{spec.kind}@{spec.version}" for spec in specs)))
+                self._answers.send(beat.worker_id, BeatAnswered, self._answer(beat, lease, done, refused))
 
     async def _take_back(self, leases: Sequence[Leases]) -> None:
         lost = [TakeBack(record.id, record.attempt) for lease in leases for record in lease.unclaimed]
@@ -97,7 +74,7 @@ class BeatDesk:
             _log.info("%d attempts were left behind unfinished by workers that are gone", len(left))
             await self._broker.publish(lapse_messages(self._source, left))
 
-    def _answer(self, beat: Beat, lease: Leases, calls_done: list[str]) -> BeatAnswer:
+    def _answer(self, beat: Beat, lease: Leases, calls_done: list[str], refused: list[RefusedKind]) -> BeatAnswer:
         now = self._clock.now()
         return BeatAnswer(
             worker_id=beat.worker_id,
@@ -105,6 +82,7 @@ class BeatDesk:
             known=lease.known,
             lease_seconds=self._lease.total_seconds(),
             calls_done=calls_done,
+            refused=refused,
             stop=[stop for held in beat.held if (stop := _stop(held, lease, now)) is not None],
         )
 

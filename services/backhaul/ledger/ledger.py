@@ -13,6 +13,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
 from backhaul.core.webhooks import WebhookRules
+from backhaul.ledger.announcing import Announcements
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.balance import Balance
 from backhaul.ledger.beats import BeatDesk
@@ -41,7 +42,7 @@ class Ledger:
     """One ledger process. Any number may run: they compete for claims and beats, and take turns at the shards.
 
     `alone`: no worker can have outlived the last ledger (everything runs in this process), so leases that have lapsed
-    when it starts need no second look.
+    when it starts need no second look, and kinds may have changed.
     """
 
     def __init__(
@@ -66,7 +67,8 @@ class Ledger:
         claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         events = EventQueues(broker, self._restorer.keep)
-        beats = BeatDesk(store, broker, relay, answers, queues, events, clock, lease=settings.lease, source=source)
+        announcements = Announcements(store, queues, events, alone=alone)
+        beats = BeatDesk(store, broker, relay, answers, announcements, clock, lease=settings.lease, source=source)
         self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, claims.handle)
         self._beats = Desk(broker, clock, topology.BEATS, BEATS.salvage, beats.handle)
         self._recorders = [

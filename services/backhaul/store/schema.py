@@ -152,6 +152,8 @@ kinds = Table(
     Column("version", Word, primary_key=True),
     Column("announced_at", BigInteger, nullable=False),
     Column("spec", Text, nullable=False),
+    Column("refused_at", BigInteger),
+    Column("refusal", Text),
 )
 
 queues = Table(

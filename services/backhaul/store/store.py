@@ -1,12 +1,12 @@
 """The store: each method of the port is one function over a connection, run as one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.commands import Command, Lose
-from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, Leases, TaskQuery
+from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, KindId, Leases, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Refusal, Rules
 from backhaul.store import (
@@ -29,8 +29,8 @@ from backhaul.store.webhooks import SqlWebhookStore
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim
 from backhaul_contracts.ids import TaskId
-from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.listings import QueueInfo, WorkerInfo
+from backhaul_contracts.kinds import KindSpec, RefusedKind
+from backhaul_contracts.listings import QueueInfo, RefusedAnnouncement, WorkerInfo
 
 
 class SqlStore(SqlWebhookStore):
@@ -124,12 +124,16 @@ class SqlStore(SqlWebhookStore):
     async def queues(self) -> list[QueueInfo]:
         return await self._runner.read(standing.read_queues)
 
-    async def announce(self, specs: Sequence[KindSpec]) -> None:
-        if specs:
-            await self._runner.execute(partial(kinds.announce, specs=specs))
+    async def announce(self, specs: Sequence[KindSpec], anew: Collection[KindId] = ()) -> list[RefusedKind]:
+        if not specs:
+            return []
+        return await self._runner.transact(partial(kinds.announce, specs=specs, anew=anew))
 
     async def kinds(self) -> list[KindSpec]:
         return await self._runner.read(kinds.read_kinds)
+
+    async def refusals(self) -> dict[str, RefusedAnnouncement]:
+        return await self._runner.read(kinds.read_refusals)
 
     async def workers(self) -> list[WorkerInfo]:
         return await self._runner.read(reading.read_workers)

@@ -89,10 +89,8 @@ class Platform:
     async def _run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as roles:
             loops = [roles.create_task(loop) for loop in self._loops()]
-            async with asyncio.TaskGroup() as workers:
-                for worker in self.workers:
-                    workers.create_task(worker.run(stop=stop))
-                await stop.wait()
+            await run_workers(self.workers, stop)
+            await stop.wait()
             for loop in loops:
                 loop.cancel()
 
@@ -104,6 +102,24 @@ class Platform:
             yield self.gateway.run()
         if self.notifier is not None:
             yield self.notifier.run()
+
+
+async def run_workers(workers: Sequence["Worker"], stop: asyncio.Event) -> None:
+    """Run them until `stop` is set. If one of them cannot work, the others drain, and then its error is raised."""
+    faults: list[ConfigurationError] = []
+
+    async def run(worker: "Worker") -> None:
+        try:
+            await worker.run(stop=stop)
+        except ConfigurationError as fault:
+            faults.append(fault)
+            stop.set()
+
+    async with asyncio.TaskGroup() as group:
+        for worker in workers:
+            group.create_task(run(worker))
+    if faults:
+        raise faults[0]
 
 
 def build_workers(services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock) -> list["Worker"]:

@@ -17,7 +17,7 @@ from backhaul.wiring.adapters import open_broker, open_store
 from backhaul.wiring.exposure import require_keys, require_secret
 from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
-from backhaul.wiring.platform import Platform, build_workers
+from backhaul.wiring.platform import Platform, build_workers, run_workers
 from backhaul.wiring.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -136,9 +136,7 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
         if (server := _health_server(settings, lacks)) is not None:
             await stack.enter_async_context(server.running())
         calm_garbage_collector()
-        async with asyncio.TaskGroup() as group:
-            for worker in workers:
-                group.create_task(worker.run(stop=stop))
+        await run_workers(workers, stop)
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ class Beats:
             self.lease = timedelta(seconds=answer.lease_seconds)
         if answer.known:
             self.known.set()
-        else:
+        elif not answer.refused:
             self._announce_again(answer.number)
 
     def _announce_again(self, number: int) -> None:

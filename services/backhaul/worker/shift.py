@@ -31,6 +31,7 @@ from backhaul.worker.token import Token, TokenStream
 from backhaul.worker.waits import Waits
 from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
 from backhaul_contracts.claims import ClaimAnswer, Grant
+from backhaul_contracts.kinds import RefusedKind
 from backhaul_contracts.reports import Ruling
 
 _CAUSES = {StopReason.CANCELLED: StopCause.CANCELLED, StopReason.REPLACED: StopCause.REPLACED}
@@ -61,6 +62,8 @@ class Shift:
         self.service = service
         self.leave = leave
         """Set when the worker is to end."""
+        self.refused: list[RefusedKind] = []
+        """The kinds that the platform does not take as they are announced."""
         self._terms = terms
         self._broker = broker
         self._back = asyncio.Event()
@@ -216,7 +219,8 @@ class Shift:
             self._stop(stop)
         if self.service.has_exclusive:
             self.exclusive.renew()
-        if answer.drain:
+        self.refused = self.refused or answer.refused
+        if answer.drain or self.refused:
             self.leave.set()
 
     def _stop(self, stop: Stop) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from backhaul.core.clock import Clock
-from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Broker
 from backhaul.worker import resources
 from backhaul.worker.drain import drain
@@ -16,6 +16,7 @@ from backhaul.worker.service import Service
 from backhaul.worker.shift import Shift, Terms
 from backhaul.worker.watchdog import Watchdog
 from backhaul_contracts.ids import new_id
+from backhaul_contracts.kinds import RefusedKind
 
 _log = logging.getLogger("backhaul.worker")
 
@@ -97,12 +98,15 @@ class Worker:
         """Work until `stop` is set (or `drain` is called, or the platform asks for it), then drain, then return.
 
         Handlers that do not stop may outlive it in their threads: the process is expected to end right after.
-        Cancelled, it leaves at once, and reports nothing. Raises `ConfigurationError` if a resource cannot be opened.
+        Cancelled, it leaves at once, and reports nothing. Raises `ConfigurationError` if a resource cannot be opened,
+        or, when it has drained, if the platform refuses its kinds.
         """
         async with resources.opened(self._service.resources_here()) as values:
             with Watchdog():
                 async with asyncio.TaskGroup() as group:
                     await self._work(group, values, stop)
+        if self._shift is not None and self._shift.refused:
+            raise ConfigurationError(_refusal(self._service, self._shift.refused))
 
     async def _work(self, group: asyncio.TaskGroup, values: dict[type, Any], stop: asyncio.Event) -> None:
         shift = self._shift = Shift(
@@ -162,6 +166,14 @@ class Worker:
             return False
         waits[0].result()
         return True
+
+
+def _refusal(service: Service, refused: Sequence[RefusedKind]) -> str:
+    kinds = "; ".join(f"{one.kind}@{one.version} ({one.reason})" for one in refused)
+    return (
+        f"the kinds of service {service.name} {service.version} are refused, for they break what is promised: {kinds}: "
+        'keep the promise, or give the kind a new version: @service.handler(…, version="2")'
+    )
 
 
 async def _close(shift: Shift) -> None:

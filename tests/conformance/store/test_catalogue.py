@@ -1,5 +1,7 @@
 """Kinds and queues: what services have announced, and where tasks wait."""
 
+import asyncio
+
 from backhaul.store import SqlStore
 from backhaul_contracts.kinds import KindSpec
 from tests.conformance.store.given import FUTURE, accepted, claim, draft, granted, spec
@@ -34,6 +36,62 @@ async def test_only_the_latest_version_of_a_kind_is_listed(store: SqlStore) -> N
     await store.announce([spec(version="2"), spec(version="1")])
 
     assert versions(await store.kinds()) == [("test.echo", "2")]
+
+
+NARROW = {"type": "object", "required": ["text"]}
+
+
+async def test_an_announcement_that_breaks_its_version_is_refused_and_changes_nothing(store: SqlStore) -> None:
+    first, other = spec(input_schema={"type": "object"}), spec("test.other")
+    await store.announce([first])
+
+    broken = await store.announce([other, spec(input_schema=NARROW, service_version="2.0")])
+
+    (refused,) = broken
+    assert (refused.kind, refused.version) == ("test.echo", "1")
+    assert refused.reason == "input /text: may be left out → must be there"
+    assert await store.kinds() == [first]
+    told = (await store.refusals())["test.echo"]
+    assert (told.version, told.service_version, told.reason) == ("1", "2.0", refused.reason)
+
+
+async def test_a_new_version_may_break_what_was_promised(store: SqlStore) -> None:
+    await store.announce([spec(input_schema={"type": "object"})])
+
+    broken = await store.announce([spec(version="2", input_schema=NARROW)])
+
+    assert (broken, await store.refusals()) == ([], {})
+    assert versions(await store.kinds()) == [("test.echo", "2")]
+
+
+async def test_a_refusal_is_forgotten_when_the_version_is_announced_as_it_should_be(store: SqlStore) -> None:
+    first = spec(input_schema={"type": "object"})
+    await store.announce([first])
+    await store.announce([spec(input_schema=NARROW)])
+
+    await store.announce([first])
+
+    assert await store.refusals() == {}
+
+
+async def test_what_is_announced_anew_need_not_keep_the_promises_of_before(store: SqlStore) -> None:
+    await store.announce([spec(input_schema={"type": "object"})])
+    changed = spec(input_schema=NARROW)
+
+    broken = await store.announce([changed], anew={("test.echo", "1")})
+
+    assert [one.kind for one in broken] == ["test.echo"]
+    assert await store.kinds() == [changed]
+    assert await store.refusals() == {}
+
+
+async def test_of_two_that_announce_a_kind_at_once_the_second_is_held_to_the_first(store: SqlStore) -> None:
+    one, other = spec(result_schema={"type": "string"}), spec(result_schema={"type": "integer"})
+
+    answers = await asyncio.gather(store.announce([one]), store.announce([other]))
+
+    assert sorted(len(broken) for broken in answers) == [0, 1]
+    assert await store.kinds() in ([one], [other])
 
 
 async def test_what_waits_is_counted_by_queue(store: SqlStore) -> None:

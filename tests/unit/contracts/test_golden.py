@@ -23,6 +23,7 @@ FAMILIES: dict[str, Any] = {
     "ledger.grants": list[m.WorkerMessage],
     "worker.beat": list[m.Beaten],
     "ledger.leases": list[m.WorkerMessage],
+    "ledger.refused": list[m.WorkerMessage],
     "worker.report": list[m.ShardMessage],
     "worker.calling": list[m.ShardMessage],
     "ledger.lapse": list[m.ShardMessage],

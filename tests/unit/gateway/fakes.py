@@ -18,7 +18,7 @@ from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
 from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.listings import WorkerInfo
+from backhaul_contracts.listings import RefusedAnnouncement, WorkerInfo
 from backhaul_contracts.reports import Ruling
 from backhaul_contracts.tasks import Status
 
@@ -64,6 +64,9 @@ class FakeStore:
     async def kinds(self) -> list[KindSpec]:
         await self._called("kinds")
         return self.specs
+
+    async def refusals(self) -> dict[str, RefusedAnnouncement]:
+        return {}
 
     async def workers(self) -> list[WorkerInfo]:
         await self._called("workers")

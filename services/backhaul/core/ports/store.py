@@ -6,7 +6,7 @@ database, or gets no answer in time, raises `StoreUnavailable`; whether its tran
 and repeating the call is always safe.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,9 +19,12 @@ from backhaul.core.transitions import Change, Refusal
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import TaskId
-from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.listings import QueueInfo, WorkerInfo
+from backhaul_contracts.kinds import KindSpec, RefusedKind
+from backhaul_contracts.listings import QueueInfo, RefusedAnnouncement, WorkerInfo
 from backhaul_contracts.tasks import Status
+
+KindId = tuple[str, str]
+"""The name of a kind, and its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +246,14 @@ class Store(WebhookStore, Protocol):
         """From now on claims on `queue` are answered `paused`, or granted again."""
         ...
 
-    async def announce(self, specs: Sequence[KindSpec]) -> None:
-        """Note kinds as live; the newest announcement of a kind and version wins."""
+    async def announce(self, specs: Sequence[KindSpec], anew: Collection[KindId] = ()) -> list[RefusedKind]:
+        """Note kinds as live; the newest announcement of a kind and version wins. Returns those that break what was
+        announced before of their version: then nothing is noted but the refusal, unless all of them are in `anew`,
+        which need not keep what was promised before."""
+        ...
+
+    async def refusals(self) -> dict[str, RefusedAnnouncement]:
+        """By kind, the last refused announcement of the last day, if none of that version was accepted since."""
         ...
 
     async def kinds(self) -> list[KindSpec]:
