@@ -10,9 +10,11 @@ import httpx
 from backhaul.client import answers, queries, submission
 from backhaul.client.async_task import AsyncTask
 from backhaul.client.connection import Connection
-from backhaul.client.queries import Filters
+from backhaul.client.many import ManyTasks
+from backhaul.client.queries import Choices, Filters
 from backhaul.client.submission import Length, SubmitOptions
 from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
+from backhaul_contracts.events import Event
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.listings import KindInfo, KindPage, QueueInfo, QueuePage, WorkerInfo, WorkerPage
 from backhaul_contracts.tasks import Task, TaskPage
@@ -88,6 +90,14 @@ class AsyncClient:
                 return
             params["cursor"] = page.next_cursor
             remaining = None if remaining is None else remaining - len(page.data)
+
+    def events(self, **choices: Unpack[Choices]) -> AsyncGenerator[Event]:
+        """What happens from now on to all tasks that fit, for as long as one listens.
+
+        Connections are renewed by themselves; what is missed meanwhile, or because one listens too slowly, shows as a
+        `stream.gap`, whose `data` says the `reason`. The events of one task, without gaps: `AsyncTask.events`.
+        """
+        return ManyTasks(self._connection, queries.params(choices)).events()
 
     async def kinds(self) -> Sequence[KindInfo]:
         """What can be submitted."""

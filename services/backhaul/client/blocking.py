@@ -12,7 +12,7 @@ from backhaul.client.async_client import AsyncClient
 from backhaul.client.async_task import AsyncTask
 from backhaul.client.loop_thread import LoopThread
 from backhaul.client.output import Output
-from backhaul.client.queries import Filters
+from backhaul.client.queries import Choices, Filters
 from backhaul.client.submission import Length, SubmitOptions
 from backhaul_contracts.deadletters import DeadLetter
 from backhaul_contracts.events import Event
@@ -130,6 +130,14 @@ class Client:
     def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[BlockingTask]:
         """Handles on the tasks that fit, newest first, at most `limit`; pages are fetched as they are needed."""
         return map(self._bound, self._thread.iterate(self._client.list(limit=limit, **filters)))
+
+    def events(self, **choices: Unpack[Choices]) -> Iterator[Event]:
+        """What happens from now on to all tasks that fit, for as long as one listens.
+
+        Connections are renewed by themselves; what is missed meanwhile, or because one listens too slowly, shows as a
+        `stream.gap`, whose `data` says the `reason`. The events of one task, without gaps: `BlockingTask.events`.
+        """
+        return self._thread.iterate(self._client.events(**choices))
 
     def kinds(self) -> Sequence[KindInfo]:
         """What can be submitted."""

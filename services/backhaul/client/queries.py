@@ -20,8 +20,23 @@ class Filters(TypedDict, total=False):
     """Labels that the tasks carry, each with this value."""
 
 
-def params(filters: Filters) -> dict[str, Any]:
-    """The query of `GET /v1/tasks`."""
+class Choices(TypedDict, total=False):
+    """Which events of many tasks are told; None leaves it open."""
+
+    type: str | Sequence[str] | None
+    """One type of event, such as `task.failed`, or any of several."""
+    status: str | Sequence[str] | None
+    """The status of the task right after the event: one, or any of several."""
+    kind: str | None
+    queue: str | None
+    key: str | None
+    parent_id: str | None
+    metadata: Mapping[str, str] | None
+    """Labels that the tasks carry, each with this value."""
+
+
+def params(filters: Filters | Choices) -> dict[str, Any]:
+    """The query of `GET /v1/tasks`, or of `GET /v1/events`."""
     metadata = filters.get("metadata") or {}
     named = {name: _text(value) for name, value in filters.items() if name != "metadata" and value is not None}
     return {**named, **{f"metadata.{name}": value for name, value in metadata.items()}}

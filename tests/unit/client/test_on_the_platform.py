@@ -162,3 +162,20 @@ async def test_the_blocking_client_does_the_same(platform: Harness) -> None:
 
     assert count >= 6
     assert result == [0, 1]
+
+
+async def test_many_tasks_are_followed_at_once(platform: Harness) -> None:
+    events = platform.client.events(kind="count.up", type=["task.accepted", "task.succeeded"])
+    first = asyncio.ensure_future(anext(events))
+    assert platform.platform.gateway is not None
+    async with asyncio.timeout(5):
+        while not platform.platform.gateway.feed.wide.watchers:
+            await asyncio.sleep(0)
+
+    tasks = [await platform.client.submit("count.up", Count(to=1)) for _ in range(2)]
+    told = [await first, *[await anext(events) for _ in range(3)]]
+    await events.aclose()
+
+    assert sorted((event.task_id, event.type) for event in told) == sorted(
+        (task.id, name) for task in tasks for name in ("task.accepted", "task.succeeded")
+    )
