@@ -10,6 +10,7 @@ from backhaul.core.clock import from_ms, to_ms
 from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, DeliveryState, Endpoint
 from backhaul.core.record import RawJson
 from backhaul.store.functions import store_now
+from backhaul.store.mailing import MOST_AT_ONCE
 from backhaul.store.schema import IS_PENDING, deliveries, endpoints, tenant_secrets
 from backhaul.store.times import milliseconds
 from backhaul_contracts import codec
@@ -25,10 +26,14 @@ _CHANGED = ("url", "events", "description", "disabled")
 _SET = update(endpoints).where(_this).values({name: bindparam(f"new_{name}") for name in _CHANGED})
 _REMOVE = delete(endpoints).where(_this)
 _its = deliveries.c.endpoint_id == bindparam("named")
-_REMOVE_ITS = delete(deliveries).where(_its)
+_some = select(deliveries.c.id).where(_its).limit(MOST_AT_ONCE)
+_pending = (  # along the index of what is due: an endpoint is the target of what goes there
+    select(deliveries.c.id).where(IS_PENDING, deliveries.c.target == bindparam("named")).limit(MOST_AT_ONCE)
+)
+_REMOVE_ITS = delete(deliveries).where(deliveries.c.id.in_(_some))
 _FAIL_ITS = (
     update(deliveries)
-    .where(_its, IS_PENDING)
+    .where(IS_PENDING, deliveries.c.id.in_(_pending))
     .values(state=str(DeliveryState.FAILED), next_at=None, claim=None, ended_at=store_now())
 )
 _ADD_DELIVERY = insert(deliveries).on_conflict_do_nothing()

@@ -30,6 +30,9 @@ from backhaul.store.recordset import Recordset
 from backhaul.store.schema import IS_ENABLED, IS_PENDING, deliveries, endpoints
 from backhaul.store.times import length_ms
 
+MOST_AT_ONCE = 10_000
+"""How many deliveries of an endpoint one statement ends: the rest is given up when it comes up."""
+
 _now = select(store_now()).scalar_subquery()
 _most = bindparam("most", type_=Integer)
 
@@ -97,7 +100,8 @@ _NOTE = (
 )
 _gone = select(deliveries.c.endpoint_id).join(_ids.table, deliveries.c.id == _ids.c.id)
 _DISABLE = update(endpoints).where(endpoints.c.id.in_(_gone), IS_ENABLED).values(disabled="gone")
-_FAIL = update(deliveries).where(IS_PENDING, deliveries.c.endpoint_id.in_(_gone)).values(_ended)
+_its = select(deliveries.c.id).where(IS_PENDING, deliveries.c.target.in_(_gone)).limit(MOST_AT_ONCE)
+_FAIL = update(deliveries).where(IS_PENDING, deliveries.c.id.in_(_its)).values(_ended)
 
 _over = (
     select(deliveries.c.id)

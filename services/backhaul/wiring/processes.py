@@ -86,6 +86,8 @@ async def _serve(
             platform.add_ledger()
         if notifier:
             platform.add_notifier()
+        elif gateway and settings.secret_key is None:
+            _log.info("webhooks are refused: BACKHAUL_SECRET_KEY is not set")
         server = (
             _http_server(platform, settings) if gateway else _health_server(settings, platform.lacks, platform.misfits)
         )
