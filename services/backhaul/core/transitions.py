@@ -117,9 +117,12 @@ def _rerun(record: Record, command: cmd.Rerun, now: datetime, rules: Rules) -> C
 def _join(record: Record, command: cmd.Join, now: datetime, rules: Rules) -> Change | Refusal:
     """One more who waits for the task. Whoever joins one that is done is answered with its outcome at once.
 
-    A caller starts a new run once in an attempt: when it asks again, the run is its own.
+    A caller starts a new run once in an attempt: when it asks again, the run is its own. While the last one is still
+    being cancelled it has to ask later.
     """
     called_before = command.attempt <= record.called_in
+    if record.status is Status.CANCELLING and not called_before:
+        return Refusal(record, Ruling.STALE, "the task is still being cancelled")
     if record.status.done and (called_before or not target(record.status, Trigger.RERUN)):
         return Refusal(record, Ruling.RECORDED)
     replies = record.replies if command.reply is None else noted(record.replies, command.reply)

@@ -77,7 +77,11 @@ class Intake:
     async def _answer(self, delivery: Delivery, origin: Origin, admission: Admission) -> None:
         """That it is accepted; and how it ended, if it is done already. A worker sees that in the first answer."""
         if admission.stale:
-            _log.info("a submission to %s is dropped: the attempt that sent it is over", delivery.routing_key)
+            _log.info(
+                "a submission to %s gets no answer: the attempt that sent it is over, or has to ask again when the "
+                "task is cancelled that it calls for",
+                delivery.routing_key,
+            )
             return
         snapshot = admission.snapshot
         await self._persist(lambda: self._reply(delivery, _ACCEPTED, task_json(snapshot)))

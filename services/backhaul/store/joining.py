@@ -11,12 +11,13 @@ from backhaul.core.commands import Join
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.store import Admission
 from backhaul.core.record import Draft, Snapshot
-from backhaul.core.transitions import Change, Rules
+from backhaul.core.transitions import Change, Refusal, Rules
 from backhaul.store import changing
 from backhaul.store.functions import store_now
 from backhaul.store.records import TASK_IDS, read_snapshot, snapshot_columns
 from backhaul.store.schema import tasks
 from backhaul_contracts.ids import TaskId
+from backhaul_contracts.reports import Ruling
 
 _states = changing.locked()
 _LOCK = select(*snapshot_columns(_states), store_now()).join_from(_states, tasks, tasks.c.id == _states.c.task_id)
@@ -39,7 +40,8 @@ def join(
         if isinstance(verdict, Change):
             changes.append(verdict)
             snapshot = snapshots[wish.task_id] = replace(snapshot, record=verdict.record)
-        admissions[place] = replace(admissions[place], snapshot=snapshot)
+        stale = isinstance(verdict, Refusal) and verdict.ruling is Ruling.STALE
+        admissions[place] = replace(admissions[place], snapshot=snapshot, stale=stale)
     changing.rewrite(connection, changes)
     return changes
 

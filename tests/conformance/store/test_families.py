@@ -107,6 +107,35 @@ async def test_a_child_that_failed_before_this_attempt_is_run_anew_once(store: S
     assert (again.snapshot.record.status, again.snapshot.record.attempt) == (Status.FAILED, 2)
 
 
+async def test_a_child_that_is_still_being_cancelled_is_called_for_when_that_is_over(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    await call(store, called(parent))
+    child = await run(store)
+    await store.advance([Cancel(child.id)])
+    parent = await next_attempt(store, parent)
+
+    too_soon = await call(store, called(parent))
+    await advanced(store, StoppedReport(**of(child)))
+    again = await call(store, called(parent))
+
+    assert too_soon.stale
+    assert (again.stale, again.snapshot.record.id, again.snapshot.record.status) == (False, child.id, Status.QUEUED)
+
+
+async def test_a_cancel_of_its_child_is_what_a_caller_that_waits_is_told(store: SqlStore) -> None:
+    (parent,) = await started(store)
+    await call(store, called(parent))
+    child = await run(store)
+    await store.advance([Cancel(child.id)])
+
+    meanwhile = await call(store, called(parent))
+    await advanced(store, StoppedReport(**of(child)))
+    after = await call(store, called(parent))
+
+    assert (meanwhile.stale, meanwhile.snapshot.record.status) == (False, Status.CANCELLING)
+    assert (after.stale, after.snapshot.record.status) == (False, Status.CANCELLED)
+
+
 async def test_a_submission_without_waiting_runs_nothing_anew(store: SqlStore) -> None:
     parent, child = await parent_and_failed_child(store)
     parent = await next_attempt(store, parent)

@@ -190,10 +190,14 @@ class Life(RuleBasedStateMachine):
 
     @rule(queue=st.none() | st.sampled_from(["a", "b"]), attempt=st.integers(0, 4))
     def be_joined(self, queue: str | None, attempt: int) -> None:
-        """A call runs a task anew that ended without success, once in an attempt of the parent."""
+        """A call runs a task anew that ended without success, once in an attempt of the parent, when it has ended."""
         before = self.record
         reply = None if queue is None else ReplyTo(queue)
         verdict = self.decide(Join(before.id, reply, attempt))
+        if before.status is Status.CANCELLING and attempt > before.called_in:
+            assert isinstance(verdict, Refusal)
+            assert verdict.ruling is Ruling.STALE
+            return
         again = before.status in (Status.FAILED, Status.EXPIRED, Status.CANCELLED) and attempt > before.called_in
         assert self.record.status is not before.status or not again
         if before.status.done and not again:

@@ -75,8 +75,9 @@ class Dispatch:
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What became of a draft. `replayed`: an earlier task with the same key stands for it. `conflict`: that earlier
-    task has another kind or input, so the draft is refused. `stale`: its caller's attempt is over, so the draft, which
-    the snapshot shows, has become nothing."""
+    task has another kind or input, so the draft is refused. `stale`: nothing has become of it, and its caller
+    gets no answer: the attempt is over (the snapshot shows the draft), or the task that it calls for anew is still
+    being cancelled (the snapshot shows that), and it has to ask again."""
 
     snapshot: Snapshot
     replayed: bool = False
