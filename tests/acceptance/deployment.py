@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 
 _PREFIX = "BACKHAUL_"
 
-START_SECONDS = 30
+START_SECONDS = 60
 STOP_SECONDS = 15
 
 

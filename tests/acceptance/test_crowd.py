@@ -7,7 +7,7 @@ import pytest
 from backhaul import Context, Service
 from backhaul.testing import Harness
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(150)
 
 CROWD = 500
 
@@ -24,6 +24,6 @@ async def test_five_hundred_async_tasks_run_at_once_in_one_worker_and_none_loses
 
     async with Harness(service, settings={"heartbeat": "500ms", "lease": "2s"}) as platform:
         tasks = await asyncio.gather(*(platform.submit("crowd.meet", number) for number in range(CROWD)))
-        results = await asyncio.gather(*(task.result(timeout="30s") for task in tasks))
+        results = await asyncio.gather(*(task.result(timeout="120s") for task in tasks))
 
     assert sorted(results) == [[number, 1] for number in range(CROWD)]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(150)
+
 DEMO = [sys.executable, "-m", "backhaul.cli.demo"]
 TEXT = """# The lighthouse
 
@@ -25,32 +27,36 @@ def demo(*arguments: str, blocked: str = "") -> "subprocess.CompletedProcess[str
         run = "runpy.run_module('backhaul.cli.demo', run_name='__main__')"
         script = f"import sys, runpy; sys.modules[{blocked!r}] = None; {run}"
         command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.fixture
-def document(tmp_path: Path) -> Path:
-    file = tmp_path / "lighthouse.md"
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("demo") / "lighthouse.md"
     file.write_text(TEXT)
     return file
 
 
-def test_a_document_is_summarised_and_every_step_is_timed(document: Path) -> None:
-    finished = demo(str(document))
+@pytest.fixture(scope="module")
+def shown(document: Path) -> "subprocess.CompletedProcess[str]":
+    """What the demo of the document has shown."""
+    return demo(str(document))
 
-    assert (finished.returncode, finished.stderr) == (0, "")
-    assert f"{document}, {len(TEXT)} bytes" in " ".join(finished.stdout.split())
-    assert "curl -N http://127.0.0.1:" in finished.stdout
-    assert "5 of 8 sentences" in finished.stdout
+
+def test_a_document_is_summarised_and_every_step_is_timed(
+    document: Path, shown: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"{document}, {len(TEXT)} bytes" in " ".join(shown.stdout.split())
+    assert "curl -N http://127.0.0.1:" in shown.stdout
+    assert "5 of 8 sentences" in shown.stdout
     for step in ("accepted", "queued → started", "first sentence → finished", "finished → result at the client"):
-        assert step in finished.stdout
-    assert "\x1b" not in finished.stdout
+        assert step in shown.stdout
+    assert "\x1b" not in shown.stdout
 
 
-def test_each_sentence_is_streamed_before_the_summary(document: Path) -> None:
-    finished = demo(str(document))
-
-    streamed, _, summary = finished.stdout.partition("5 of 8 sentences")
+def test_each_sentence_is_streamed_before_the_summary(shown: "subprocess.CompletedProcess[str]") -> None:
+    streamed, _, summary = shown.stdout.partition("5 of 8 sentences")
     sentences = {line for line in TEXT.replace(". ", ".\n").splitlines() if line.endswith(".")}
     chosen = [line for line in streamed.splitlines() if line in sentences]
     assert len(chosen) == 5
@@ -71,7 +77,7 @@ def test_on_a_terminal_it_leaves_with_the_same_table(document: Path) -> None:
         pass
     os.close(ours)
 
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
     assert "finished → result at the client" in written.decode()
     assert "Traceback" not in written.decode()
 

@@ -1,4 +1,4 @@
-"""The broker loses what it held, takes nothing more, or starts anew: work goes on by itself, and nothing is lost."""
+"""The broker takes nothing more, or starts anew: work goes on by itself, and nothing is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,9 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from backhaul.broker.rabbitmq import RabbitBroker
-from backhaul.core import topology
-from backhaul.core.ports.broker import Message
 from tests.acceptance.deployment import Deployment, Role, answers
 from tests.acceptance.pace import listening
 from tests.support.rabbitmq import PrivateRabbitMQ
@@ -52,67 +49,14 @@ async def succeeded(gateway: Role, task_id: str) -> dict[str, Any]:
     return task
 
 
-@pytest.mark.parametrize(
-    "queue",
-    [
-        topology.task_queue("probe"),
-        topology.CLAIMS,
-        topology.BEATS,
-        topology.ledger_queue(0),
-        f"{topology.REPLIES}.",
-        f"{topology.CONTROL}.",
-        f"{topology.LIVE}.",
-    ],
-)
-async def test_a_queue_that_was_deleted_is_declared_anew_and_work_goes_on(
-    gateway: Role, deployment: Deployment, private_rabbitmq: PrivateRabbitMQ, queue: str
-) -> None:
-    async with listening() as pace:
-        running = await submitted(gateway, "probe.steps", port=pace.port, count=2)
-        walker = await pace.walker()
-        await walker.step()
-
-        for name in await private_rabbitmq.queues(deployment.amqp_url):
-            if name.startswith(queue):
-                await private_rabbitmq.delete_queue(deployment.amqp_url, name)
-        later = await submitted(gateway)
-        await walker.step()
-
-        assert (await succeeded(gateway, running))["attempt"] == 1
-        await succeeded(gateway, later)
-
-
-async def test_a_submit_queue_that_was_deleted_takes_tasks_again(
-    gateway: Role, deployment: Deployment, private_rabbitmq: PrivateRabbitMQ
-) -> None:
-    await private_rabbitmq.delete_queue(deployment.amqp_url, topology.SUBMIT)
-    async with asyncio.timeout(30):
-        while topology.SUBMIT not in await private_rabbitmq.queues(deployment.amqp_url):
-            await asyncio.sleep(0.1)  # the broker can only be asked
-    broker = RabbitBroker(deployment.amqp_url, name="publisher")
-    await broker.start()
-
-    message = Message(
-        exchange=topology.SUBMIT,
-        routing_key="probe.echo",
-        body=b'{"value":"direct"}',
-        content_type="application/json",
-        message_id="direct-1",
-    )
-    await broker.publish([message])
-
-    await answers(f"{gateway.url}/v1/tasks?key=direct-1&status=succeeded", lambda page: page["data"])
-    await broker.stop()
-
-
 @pytest.mark.parametrize("crash", [False, True], ids=["restart", "kill"])
 async def test_a_node_that_starts_anew_costs_no_attempt_and_nothing_that_was_accepted(
     gateway: Role, private_rabbitmq: PrivateRabbitMQ, crash: bool
 ) -> None:
-    await private_rabbitmq.settle()
     async with listening() as pace:
         running = await submitted(gateway, "probe.steps", port=pace.port, count=2)
         walker = await pace.walker()
+        await private_rabbitmq.settle()
 
         await asyncio.to_thread(private_rabbitmq.kill if crash else private_rabbitmq.stop)
         later = [await submitted(gateway) for _ in range(20)]

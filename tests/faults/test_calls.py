@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.acceptance.deployment import Deployment, answers
 from tests.faults.callers import FOLDER, starts
@@ -50,12 +51,17 @@ class Scene:
             return list((await client.get("/v1/tasks", params={"parent_id": task_id})).json()["data"])
 
 
-@pytest.fixture
-async def scene(amqp_url: str, database_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with Deployment(amqp_url, database_url, **SHORT_LEASE, **{FOLDER: str(tmp_path)}) as deployment:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(
+    module_amqp_url: str, module_database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Scene]:
+    """One for all tests: each calls for names of its own."""
+    folder = tmp_path_factory.mktemp("calls")
+    settings = {**SHORT_LEASE, FOLDER: str(folder)}
+    async with Deployment(module_amqp_url, module_database_url, **settings) as deployment:
         deployment.ledger()
         gateway = await deployment.gateway()
-        scene = Scene(deployment, gateway.url, tmp_path)
+        scene = Scene(deployment, gateway.url, folder)
         await answers(f"{gateway.url}/v1/kinds", lambda body: len(body["data"]) == 3)
         yield scene
 
@@ -70,29 +76,29 @@ async def test_services_call_each_other_with_one_slot_each(scene: Scene) -> None
 
 
 async def test_the_caller_is_killed_and_the_next_attempt_joins_what_was_called_for(scene: Scene) -> None:
-    task_id = await scene.sum("a", "bb")
-    await scene.begun("a")
+    task_id = await scene.sum("d", "ee")
+    await scene.begun("d")
     await scene.shows(task_id, "waiting")
 
     scene.asking.kill()
-    scene.deployment.worker_of(ASKING)
-    scene.let_go("a", "bb")
+    scene.asking = scene.deployment.worker_of(ASKING)
+    scene.let_go("d", "ee")
     task = await scene.shows(task_id, "succeeded")
 
     assert (task["result"], task["attempt"]) == (3, 2)
     assert len(await scene.children(task_id)) == 2
-    assert (starts(scene.folder, "a"), starts(scene.folder, "bb")) == (1, 1)
+    assert (starts(scene.folder, "d"), starts(scene.folder, "ee")) == (1, 1)
 
 
 async def test_the_called_one_is_killed_and_its_caller_waits_for_the_next_attempt(scene: Scene) -> None:
-    task_id = await scene.sum("a")
-    await scene.begun("a")
+    task_id = await scene.sum("f")
+    await scene.begun("f")
     await scene.shows(task_id, "waiting")
 
     scene.answering.kill()
-    scene.deployment.worker_of(ANSWERING)
-    await scene.begun("a", times=2)
-    scene.let_go("a")
+    scene.answering = scene.deployment.worker_of(ANSWERING)
+    await scene.begun("f", times=2)
+    scene.let_go("f")
     task = await scene.shows(task_id, "succeeded")
 
     (child,) = await scene.children(task_id)
@@ -100,8 +106,8 @@ async def test_the_called_one_is_killed_and_its_caller_waits_for_the_next_attemp
 
 
 async def test_cancelling_the_caller_ends_the_family(scene: Scene) -> None:
-    task_id = await scene.sum("a", "bb")
-    await scene.begun("a")
+    task_id = await scene.sum("g", "hh")
+    await scene.begun("g")
     await scene.shows(task_id, "waiting")
 
     async with httpx.AsyncClient(base_url=scene.url) as client:

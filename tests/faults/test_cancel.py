@@ -1,10 +1,11 @@
 """Cancels that a worker cannot hear in time: its process is frozen, as a partition freezes it for all others."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.acceptance.deployment import Deployment, Role, answers
 from tests.acceptance.pace import Pace, listening
@@ -15,11 +16,15 @@ TARGET = "tests.faults.unruly:service"
 SHORT_LEASE = {"BACKHAUL_LEASE": "3s", "BACKHAUL_HEARTBEAT": "1s"}
 
 
-@pytest.fixture
-async def deployment(amqp_url: str, database_url: str) -> AsyncIterator[Deployment]:
-    async with Deployment(amqp_url, database_url, **SHORT_LEASE) as deployment:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(module_amqp_url: str, module_database_url: str) -> AsyncIterator[tuple[str, Role]]:
+    """A gateway's URL, and a worker beside it; they outlive what the tests do to them."""
+    async with Deployment(module_amqp_url, module_database_url, **SHORT_LEASE) as deployment:
         deployment.ledger()
-        yield deployment
+        worker = deployment.worker_of(TARGET)
+        gateway = await deployment.gateway()
+        await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
+        yield gateway.url, worker
 
 
 @pytest.fixture
@@ -48,26 +53,29 @@ class Site:
         return await answers(f"{self.url}/v1/tasks/{task_id}", lambda task: task["done"])
 
 
-async def site(deployment: Deployment, pace: Pace) -> tuple[Site, Role]:
-    worker = deployment.worker_of(TARGET)
-    gateway = await deployment.gateway()
-    await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
-    return Site(gateway.url, pace), worker
+@pytest.fixture
+def site(running: tuple[str, Role], pace: Pace) -> Site:
+    return Site(running[0], pace)
+
+
+@pytest.fixture
+def worker(running: tuple[str, Role]) -> Iterator[Role]:
+    yield running[1]
+    running[1].thaw()
 
 
 async def test_a_worker_that_was_away_at_the_cancel_is_told_to_stop_when_it_is_back(
-    deployment: Deployment, pace: Pace
+    site: Site, worker: Role, pace: Pace
 ) -> None:
-    there, worker = await site(deployment, pace)
-    task_id = await there.submit("unruly.meek")
+    task_id = await site.submit("unruly.meek")
     walker = await pace.walker()
 
     worker.freeze()
-    asked = await there.post(f"/v1/tasks/{task_id}/cancel", {"grace": 0.2, "reason": "enough"})
-    ended = await there.done(task_id)
+    asked = await site.post(f"/v1/tasks/{task_id}/cancel", {"grace": 0.2, "reason": "enough"})
+    ended = await site.done(task_id)
     worker.thaw()
     await walker.gone()
-    next_id = await there.submit("unruly.meek")
+    next_id = await site.submit("unruly.meek")
     await (await pace.walker()).step()
 
     assert (asked.status_code, asked.json()["status"]) == (202, "cancelling")
@@ -76,47 +84,45 @@ async def test_a_worker_that_was_away_at_the_cancel_is_told_to_stop_when_it_is_b
         "unconfirmed",
         "enough",
     )
-    assert (await there.done(next_id))["status"] == "succeeded"
-    assert await there.done(task_id) == ended
+    assert (await site.done(next_id))["status"] == "succeeded"
+    assert await site.done(task_id) == ended
 
 
 async def test_a_result_of_a_worker_that_was_away_at_the_cancel_is_kept_as_superseded_and_never_shown(
-    deployment: Deployment, pace: Pace
+    site: Site, worker: Role, pace: Pace
 ) -> None:
-    there, worker = await site(deployment, pace)
-    task_id = await there.submit("unruly.stubborn")
+    task_id = await site.submit("unruly.stubborn")
     walker = await pace.walker()
 
     worker.freeze()
-    await there.post(f"/v1/tasks/{task_id}/cancel", {"grace": 0.2})
-    ended = await there.done(task_id)
+    await site.post(f"/v1/tasks/{task_id}/cancel", {"grace": 0.2})
+    ended = await site.done(task_id)
     await walker.step()
     worker.thaw()
-    letters = await answers(f"{there.url}/v1/dead-letters?reason=superseded", lambda page: page["data"])
+    letters = await answers(f"{site.url}/v1/dead-letters?reason=superseded", lambda page: page["data"])
 
     (letter,) = letters["data"]
     assert (letter["queue"], letter["task_id"]) == ("backhaul.dead", task_id)
     assert "cancelled unconfirmed" in letter["detail"]
-    assert await there.done(task_id) == ended
+    assert await site.done(task_id) == ended
     assert (ended["status"], ended["result"], ended["cancel"]["outcome"]) == ("cancelled", None, "unconfirmed")
 
 
 async def test_a_new_run_after_an_unconfirmed_cancel_waits_for_the_end_of_the_old_lease(
-    deployment: Deployment, pace: Pace
+    site: Site, worker: Role, pace: Pace
 ) -> None:
-    there, worker = await site(deployment, pace)
-    task_id = await there.submit("unruly.meek")
+    task_id = await site.submit("unruly.meek")
     walker = await pace.walker()
     worker.freeze()
-    await there.post(f"/v1/tasks/{task_id}/cancel", {"grace": 0.2})
-    ended = await there.done(task_id)
+    await site.post(f"/v1/tasks/{task_id}/cancel", {"grace": 0.2})
+    ended = await site.done(task_id)
 
-    again = (await there.post(f"/v1/tasks/{task_id}/retry")).json()
+    again = (await site.post(f"/v1/tasks/{task_id}/retry")).json()
     worker.thaw()
     await walker.gone()
     second = await pace.walker()
     await second.step()
-    done = await there.done(task_id)
+    done = await site.done(task_id)
 
     assert (again["status"], again["cancel"]) == ("scheduled", None)
     assert again["scheduled_for"] > ended["finished_at"]

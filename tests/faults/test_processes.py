@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import pytest_asyncio
 
 from tests.acceptance.deployment import Deployment, Role, answers
 
@@ -51,14 +52,22 @@ def said(log: Any) -> str | None:
     return deltas[0] if deltas else None
 
 
-@pytest.fixture
-async def scene(amqp_url: str, database_url: str) -> AsyncIterator[Scene]:
-    async with Deployment(amqp_url, database_url, **SHORT_LEASE) as deployment:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(module_amqp_url: str, module_database_url: str) -> AsyncIterator[Scene]:
+    async with Deployment(module_amqp_url, module_database_url, **SHORT_LEASE) as deployment:
         deployment.ledger()
         worker = deployment.worker_of(TARGET)
         gateway = await deployment.gateway()
         await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
         yield Scene(deployment, worker, gateway.url)
+
+
+@pytest.fixture
+def scene(running: Scene) -> Scene:
+    """With a worker, also after a test that ended one."""
+    if running.worker.exit_code is not None:
+        running.worker = running.deployment.worker_of(TARGET)
+    return running
 
 
 async def gone(pids: list[int]) -> None:
@@ -73,24 +82,6 @@ def runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-async def test_what_a_handler_started_is_gone_soon_after_its_worker_is_killed(scene: Scene) -> None:
-    pids = await scene.pids(await scene.submit("test.deaf", "program"))
-
-    scene.worker.kill()
-
-    assert len(pids) == 2
-    await gone(pids)
-
-
-async def test_a_handler_stuck_in_native_code_is_gone_soon_after_its_worker_is_killed(scene: Scene) -> None:
-    pids = await scene.pids(await scene.submit("test.stuck"))
-
-    scene.worker.kill()
-
-    assert len(pids) == 1
-    await gone(pids)
 
 
 async def test_a_killed_child_is_the_loss_of_one_attempt_and_the_next_one_succeeds(scene: Scene) -> None:
@@ -140,3 +131,13 @@ async def test_signals_to_the_whole_group_leave_the_drain_to_the_worker(scene: S
     task = await scene.done(task_id)
     assert (code, task["status"], task["attempt"]) == (0, "succeeded", 1)
     await gone([pid])
+
+
+async def test_what_handlers_run_and_started_is_gone_soon_after_their_worker_is_killed(scene: Scene) -> None:
+    with_program = await scene.pids(await scene.submit("test.deaf", "program"))
+    in_native_code = await scene.pids(await scene.submit("test.stuck"))
+
+    scene.worker.kill()
+
+    assert (len(with_program), len(in_native_code)) == (2, 1)
+    await gone(with_program + in_native_code)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import pytest
+import pytest_asyncio
 
 from tests.support.databases import create_database, drop_database
 from tests.support.missing import ServerMissingError
@@ -47,6 +48,22 @@ async def amqp_url(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
 @pytest.fixture
 async def database_url(postgresql_server: PostgreSQLServer) -> AsyncIterator[str]:
     """The URL of a new, empty database."""
+    url = await create_database(postgresql_server.url)
+    yield url
+    await drop_database(postgresql_server.url, url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_amqp_url(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
+    """As `amqp_url`, for all tests of a module: what is dear to start is started once."""
+    url = await rabbitmq_server.create_vhost()
+    yield url
+    await rabbitmq_server.drop_vhost(url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_database_url(postgresql_server: PostgreSQLServer) -> AsyncIterator[str]:
+    """As `database_url`, for all tests of a module."""
     url = await create_database(postgresql_server.url)
     yield url
     await drop_database(postgresql_server.url, url)
