@@ -68,7 +68,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	@echo 'Installing Backhaul and its examples (once)'
-	@$(PIP) install --editable '.[digest,linkcheck,thumbnail]'
+	@$(PIP) install --editable '.[digest,linkcheck,thumbnail,report]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python

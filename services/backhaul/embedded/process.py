@@ -18,7 +18,12 @@ from backhaul.wiring.processes import event_loop_factory
 from backhaul.wiring.signals import stop_on_signals
 from backhaul.worker import Service, load_services
 
-EXAMPLES = ("digest.service:service", "linkcheck.service:service", "thumbnail.service:service")
+EXAMPLES = (
+    "digest.service:service",
+    "linkcheck.service:service",
+    "thumbnail.service:service",
+    "report.service:service",
+)
 
 
 def run_dev(

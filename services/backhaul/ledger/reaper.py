@@ -66,7 +66,7 @@ class Reaper:
     async def run(self) -> None:
         await supervise(
             self._every(_TICK, self.release),
-            self._every(_TICK, self.reap),
+            self._every(min(_TICK, self._patience / 4), self.reap),  # seldom looks would count as breaks
             self._every(_SWEEP, self.sweep),
             self._every(_BALANCE, self._balance.balance),
             self._every(_TICK, self._balance.refill),
