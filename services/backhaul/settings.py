@@ -1,6 +1,7 @@
 """Settings: every knob with its meaning, default and special values. The one place that reads the environment."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backhaul_contracts.wire import Duration
 
+_RATE = re.compile(r"^([1-9]\d{0,8})\s*/\s*(s|m|h)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?$")
 _FACTORS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -24,6 +27,40 @@ def parse_size(value: object) -> object:
 
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many calls in a second, a minute or an hour."""
+
+    count: int
+    seconds: int
+
+    @property
+    def per_second(self) -> float:
+        return self.count / self.seconds
+
+    def __str__(self) -> str:
+        return f"{self.count} calls in {self.seconds} s"
+
+
+def parse_rate(value: object) -> object:
+    """A rate from a text such as `100/s`, `1000/m` or `5000/h`. Raises `ValueError` for a text that is none."""
+    if not isinstance(value, str):
+        return value
+    match = _RATE.match(value.strip())
+    if match is None:
+        raise ValueError("a rate is a number of calls in a second, minute or hour: '100/s', '1000/m' or '5000/h'")
+    return Rate(int(match[1]), _SECONDS[match[2]])
+
+
+def parse_list(value: object) -> object:
+    """Words from a text that has commas between them."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_list)]
+CallRate = Annotated[Rate | None, NoDecode, BeforeValidator(parse_rate)]
 
 
 def parse_schedule(value: object) -> object:
@@ -80,6 +117,19 @@ class Settings(BaseSettings):
 
     max_events: int = Field(default=100_000, ge=100)
     """The most events a task may have; an attempt that goes beyond fails."""
+
+    max_backlog: int | None = Field(default=None, ge=1)
+    """How many tasks may wait in one queue before submits to it over HTTP are refused; None: any number."""
+
+    max_streams: int | None = Field(default=None, ge=1)
+    """How many streams one key may have open at one gateway; None: any number."""
+
+    rate_limit: CallRate = None
+    """How many calls one key may make through one gateway, as `100/s`; None: any number."""
+
+    cors_origins: Words = ()
+    """The web pages that browsers let call this API: `https://app.example,https://admin.example`; `*` stands for all,
+    but not on loopback."""
 
     secret_key: SecretStr | None = Field(default=None, min_length=32)
     """What secrets in the store are encrypted with: 32 or more random characters, the same in every gateway, ledger and

@@ -1,7 +1,10 @@
 """The application: routes and middlewares around one gateway."""
 
+from typing import Any
+
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
 from starlette.routing import Match
@@ -28,6 +31,31 @@ _DOCS = Operation(
 )
 
 
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
+    "allow_headers": [
+        "Accept",
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-None-Match",
+        "Last-Event-ID",
+        "Prefer",
+        "traceparent",
+    ],
+    "expose_headers": [
+        "ETag",
+        "Idempotency-Replayed",
+        "Link",
+        "Location",
+        "Preference-Applied",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+    ],
+}
+
+
 def create_app(gateway: Gateway) -> FastAPI:
     """The HTTP API of `gateway`, whose store, broker and `run` are started by whoever serves the application."""
     app = DirectApp(
@@ -49,8 +77,11 @@ def create_app(gateway: Gateway) -> FastAPI:
         call.answer_head_too()
     app.router.routes += calls
     app.sockets = WebSocket(gateway)
+    origins = gateway.settings.cors_origins
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, **_CORS)
     if is_loopback(gateway.settings.host):
-        app.add_middleware(LoopbackGuard)
+        app.add_middleware(LoopbackGuard, origins=origins)
     app.add_middleware(Faults)
     return app
 
@@ -58,7 +89,7 @@ def create_app(gateway: Gateway) -> FastAPI:
 def _descriptions(gateway: Gateway, written: Document) -> list[Route]:
     description = Description(gateway, written)
     return [
-        Route("GET", path, endpoint, operation, access=gateway.access, body_limit=gateway.settings.max_body)
+        Route("GET", path, endpoint, operation, gateway)
         for path, endpoint, operation in (
             ("/openapi.json", description.openapi, _OPENAPI),
             ("/docs", description.docs, _DOCS),

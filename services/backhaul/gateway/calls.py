@@ -284,9 +284,8 @@ def routes(gateway: Gateway) -> list[Route]:
     submissions, tasks, steering = Submissions(gateway, events), Tasks(gateway), Steering(gateway)
     kinds, queues = Kinds(gateway), Queues(gateway)
     letters, health = DeadLetters(gateway), Health(gateway)
-    limit = gateway.settings.max_body
     return [
-        Route(method, path, endpoint, operation, access=gateway.access, body_limit=limit)
+        Route(method, path, endpoint, operation, gateway)
         for method, path, endpoint, operation in (
             ("POST", "/v1/tasks", submissions.submit, SUBMIT),
             ("GET", "/v1/tasks/{task_id}", tasks.get, GET_TASK),

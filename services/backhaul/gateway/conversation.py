@@ -136,6 +136,7 @@ class Conversation:
         op = said.get("op")
         if isinstance(op, str) and (scope := _SCOPES.get(op)) is not None:
             self._identity.need(scope)
+            self._gateway.limits.spend(self._identity)
         match op:
             case "subscribe":
                 await self._subscribe(parsed(Subscribe, fields))

@@ -59,7 +59,7 @@ class Events:
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             if not is_task_id(task_id):
                 raise self._gateway.lookup.missing(task_id)
-            with self._gateway.feed.watch(TaskId(task_id)) as watcher:
+            with self._gateway.limits.streaming(request.identity), self._gateway.feed.watch(TaskId(task_id)) as watcher:
                 snapshot = known or await self._gateway.lookup.task(tenant, task_id)
                 answer = self._opened(request, watcher, snapshot, cursor, headers)
                 await answer(scope, receive, send)

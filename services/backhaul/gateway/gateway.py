@@ -18,10 +18,12 @@ from backhaul.core.transitions import Change, Refusal
 from backhaul.core.webhooks import WebhookRules
 from backhaul.gateway.access import Access
 from backhaul.gateway.audit import Audit
+from backhaul.gateway.backlog import Backlog
 from backhaul.gateway.feed import Feed
 from backhaul.gateway.guards import is_loopback
 from backhaul.gateway.hints import Hints
 from backhaul.gateway.keyring import Keyring
+from backhaul.gateway.limits import Limits
 from backhaul.gateway.links import StreamLinks
 from backhaul.gateway.lookup import Lookup
 from backhaul.gateway.subjects import Subjects
@@ -61,6 +63,8 @@ class Gateway:
         self.keyring = Keyring(store, clock)
         self.links = StreamLinks(_secret_key(settings), clock)
         self.access = Access(self.keyring, self.links, open_at_first=is_loopback(settings.host))
+        self.limits = Limits(settings.rate_limit, settings.max_streams, clock)
+        self.backlog = Backlog(store, clock, settings.max_backlog)
         self.feed = Feed(broker, clock, self.id, Wide(Subjects(store), clock))
         self.waiting = Waiting(self.feed, self.lookup, clock)
         self.hints = Hints(broker)

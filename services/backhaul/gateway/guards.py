@@ -1,6 +1,7 @@
 """The loopback guard: what a browser is tricked into sending to this machine is not served."""
 
 import re
+from collections.abc import Collection
 from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,12 +22,15 @@ class LoopbackGuard:
     rebinding: the Host header shows it) or outright (the Origin header shows it).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, origins: Collection[str] = ()) -> None:
+        """`origins`: pages from elsewhere that may call all the same. `*` is none: an API that may be open would be
+        open to the whole Web."""
         self._app = app
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            refusal = _refusal(scope)
+            refusal = _refusal(scope, self._origins)
             if refusal is not None:
                 await problem_reply(refusal)(scope, receive, send)
                 return
@@ -41,19 +45,23 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _refusal(scope: Scope) -> Rejected | None:
+def _refusal(scope: Scope, origins: Collection[str]) -> Rejected | None:
     hosts = []
     for name, value in scope["headers"]:
         if name == b"host":
             hosts.append(value.decode("latin-1"))
-        elif name == b"origin" and not _ORIGIN.match(value.decode("latin-1")):
-            return _forbidden(f"Pages of {value.decode('latin-1')!r} may not call an API that is bound to loopback.")
+        elif name == b"origin" and not _is_here(origin := value.decode("latin-1"), origins):
+            return _forbidden(f"Pages of {origin!r} may not call this API, which is bound to loopback.")
     for host in hosts or [""]:
         if not _HOST.match(host):
             return _forbidden(
                 f"This API is bound to loopback, not known as {host!r}: call it by 127.0.0.1 or localhost."
             )
     return None
+
+
+def _is_here(origin: str, origins: Collection[str]) -> bool:
+    return _ORIGIN.match(origin) is not None or origin in origins
 
 
 def _forbidden(detail: str) -> Rejected:

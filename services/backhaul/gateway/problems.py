@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backhaul.core.acceptance import TRACEPARENT
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
+from backhaul.gateway.limits import TooMany
 from backhaul.gateway.replies import Header, Reply, retry_after
 from backhaul_contracts import codec
 from backhaul_contracts.problems import PROBLEM_JSON, Problem, ProblemCode
@@ -48,6 +49,8 @@ def known_fault(error: Rejected | StoreUnavailable | BrokerUnavailable) -> Reply
         return unavailable("The broker does not answer at the moment, or is asked by too many: try again.")
     if error.code is ProblemCode.PAYLOAD_TOO_LARGE:  # the rest of the body is still under way
         return problem_reply(error, [_CLOSE])
+    if isinstance(error, TooMany):
+        return problem_reply(error, error.headers)
     if error.code is ProblemCode.UNAUTHENTICATED:
         return problem_reply(error, [_CHALLENGE])
     return problem_reply(error)

@@ -6,14 +6,15 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backhaul.core import apikeys
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
-from backhaul.gateway.access import Access
+from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.identity import Identity
 from backhaul.gateway.problems import known_fault
 from backhaul.gateway.queries import link_token
+from backhaul.gateway.replies import Header
 from backhaul.gateway.request import Disconnected, Request
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 
@@ -67,9 +68,7 @@ class Route(APIRoute):
     Errors that were foreseen become problems here, as long as the answer has not begun.
     """
 
-    def __init__(
-        self, method: str, path: str, endpoint: Endpoint, operation: Operation, *, access: Access, body_limit: int
-    ) -> None:
+    def __init__(self, method: str, path: str, endpoint: Endpoint, operation: Operation, gateway: Gateway) -> None:
         super().__init__(
             path,
             _undocumented,
@@ -85,9 +84,8 @@ class Route(APIRoute):
         )
         self.methods = self.answers = {method}
         self.operation = operation
-        self._access = access
+        self._gateway = gateway
         self._endpoint = endpoint
-        self._body_limit = body_limit
 
     def answer_head_too(self) -> None:
         """From now on HEAD is answered as GET is (RFC 9110 §9.3.2). Not before OpenAPI is written: it is no call."""
@@ -99,10 +97,12 @@ class Route(APIRoute):
             await super().handle(scope, receive, send)
             return
         try:
-            request = Request(scope, receive, self._body_limit)
+            request = Request(scope, receive, self._gateway.settings.max_body)
             if self.operation.scope is not None:
                 request.identity = await self._identity(request)
                 request.identity.need(self.operation.scope)
+                if told := self._gateway.limits.spend(request.identity):
+                    send = _telling(send, told)
             answer = await self._endpoint(request)
             await answer(scope, receive, send)
         except Disconnected:
@@ -113,8 +113,19 @@ class Route(APIRoute):
     async def _identity(self, request: Request) -> Identity:
         authorization = request.header(b"authorization")
         if self.operation.linked and authorization is None and (token := link_token(request)) is not None:
-            return await self._access.by_link(request.path("task_id"), token)
-        return await self._access.identify(authorization)
+            return await self._gateway.access.by_link(request.path("task_id"), token)
+        return await self._gateway.access.identify(authorization)
+
+
+def _telling(send: Send, headers: list[Header]) -> Send:
+    """`send`, which adds headers to the answer."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *headers]
+        await send(message)
+
+    return told
 
 
 def query(name: str, description: str, schema: Mapping[str, Any], *, many: bool = False) -> dict[str, Any]:

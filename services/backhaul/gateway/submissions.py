@@ -48,6 +48,7 @@ class Submissions:
     async def submit(self, request: Request) -> ASGIApp:
         no_parameters(request)
         body = await request.json()
+        self._check_stream(request)
         admission = await answered(self.admit(body, _origin(request)))
         return await self._answer(request, admission)
 
@@ -56,6 +57,7 @@ class Submissions:
         wanted = parsed(ReplayTask, await request.optional_json())
         original = await self._gateway.lookup.task(tenant_of(request), request.path("task_id"))
         body = await answered(self._once_more(original, wanted))
+        self._check_stream(request)
         admission = await answered(self.admit(body, _origin(request, replay_of=original.record.id)))
         return await self._answer(request, admission)
 
@@ -69,15 +71,25 @@ class Submissions:
 
     async def admit(self, body: Json, origin: Origin) -> Admission:
         """Make what a client wrote a task, on whatever transport it came. Raises `Rejected`."""
-        draft = await self._gateway.acceptance.draft(body, origin)
+        draft = await self._draft(body, origin)
         admission = await self._gateway.admit(draft)
         if admission.conflict:
             raise _key_reused(admission)
         return admission
 
+    def _check_stream(self, request: Request) -> None:
+        """Refuse a stream that would be too many before the task is made, not after."""
+        if _wants_stream(request):
+            self._gateway.limits.check_stream(request.identity)
+
+    async def _draft(self, body: Json, origin: Origin) -> Draft:
+        draft = await self._gateway.acceptance.draft(body, origin)
+        await self._gateway.backlog.take_place(draft.record.queue)
+        return draft
+
     async def _answer(self, request: Request, admission: Admission) -> ASGIApp:
         replayed = [REPLAYED] if admission.replayed else []
-        if choose(request.header(b"accept"), (JSON, EVENT_STREAM)) == EVENT_STREAM:
+        if _wants_stream(request):
             return self._streamed(request, admission.snapshot, replayed)
         wait = preferred_wait(request.header(b"prefer"))
         snapshot = admission.snapshot
@@ -126,10 +138,14 @@ class Submissions:
         errors: dict[int, Rejected] = {}
         for index, body in enumerate(bodies):
             try:
-                drafts[index] = await self._gateway.acceptance.draft(body, origin)
+                drafts[index] = await self._draft(body, origin)
             except Rejected as refusal:
                 errors[index] = refusal
         return drafts, errors
+
+
+def _wants_stream(request: Request) -> bool:
+    return choose(request.header(b"accept"), (JSON, EVENT_STREAM)) == EVENT_STREAM
 
 
 def _origin(request: Request, replay_of: str | None = None) -> Origin:

@@ -30,11 +30,14 @@ class WebSocket:
         try:
             subprotocol = self._checked(scope)
             identity = await self._gateway.access.identify(_authorization(scope))
+            self._gateway.limits.spend(identity)
+            self._gateway.limits.check_stream(identity)
         except (Rejected, StoreUnavailable) as refusal:
             await known_fault(refusal)(scope, receive, send)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        await Conversation(self._gateway, self._submissions, self._steering, identity, receive, send).run()
+        with self._gateway.limits.streaming(identity):
+            await Conversation(self._gateway, self._submissions, self._steering, identity, receive, send).run()
 
     def _checked(self, scope: Scope) -> str | None:
         """The subprotocol that is spoken; None if the client has named none: it gets the same."""

@@ -1,6 +1,6 @@
 """Queues: where tasks wait to be claimed, and whether they may be."""
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select
+from sqlalchemy import Connection, Integer, bindparam, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from backhaul.store.schema import IS_QUEUED, queues, states
@@ -20,21 +20,25 @@ NAMES = select(_WAITING.c.queue).where(_WAITING.c.queue.is_not(None))
 _counted = (
     select(literal_column("1"))
     .where(IS_QUEUED, states.c.queue == _WAITING.c.queue)
-    .limit(_MOST)
+    .limit(bindparam("most", type_=Integer))
     .correlate(_WAITING)
     .subquery("counted")
 )
 _count = select(func.count()).select_from(_counted).correlate(_WAITING).scalar_subquery()
-CLAIMABLE = select(_WAITING.c.queue, _count.label("waiting")).where(
-    _WAITING.c.queue.is_not(None),
+COUNTED = select(_WAITING.c.queue, _count.label("waiting")).where(_WAITING.c.queue.is_not(None))
+CLAIMABLE = COUNTED.where(
     _WAITING.c.queue.not_in(select(queues.c.name).where(queues.c.paused)),
 )
 
 
 def claimable(connection: Connection) -> dict[str, int]:
     """See `Store.claimable`."""
-    found = connection.execute(CLAIMABLE)
-    return {row.queue: row.waiting for row in found}
+    return {row.queue: row.waiting for row in connection.execute(CLAIMABLE, {"most": _MOST})}
+
+
+def waiting(connection: Connection, most: int) -> dict[str, int]:
+    """See `Store.waiting`."""
+    return {row.queue: row.waiting for row in connection.execute(COUNTED, {"most": most})}
 
 
 def set_paused(connection: Connection, queue: str, paused: bool) -> None:

@@ -121,6 +121,9 @@ class SqlStore(SqlWebhookStore):
     async def claimable(self) -> dict[str, int]:
         return await self._runner.read(queues.claimable)
 
+    async def waiting(self, most: int) -> dict[str, int]:
+        return await self._runner.read(partial(queues.waiting, most=most))
+
     async def queues(self) -> list[QueueInfo]:
         return await self._runner.read(standing.read_queues)
 

@@ -15,8 +15,14 @@ from tests.conformance.http.stage import KIND, Stage, staged
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    clock, settings = ManualClock(), Settings()
+def settings() -> Settings:
+    """What a test replaces if it needs others."""
+    return Settings()
+
+
+@pytest.fixture
+async def stage(settings: Settings) -> AsyncIterator[Stage]:
+    clock = ManualClock()
     rules = Rules(retention=settings.retention, draw=random.random)
     store, broker = open_store("sqlite:///:memory:", clock=clock, rules=rules), MemoryBroker()
     await store.start()

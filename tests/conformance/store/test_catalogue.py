@@ -117,3 +117,10 @@ async def test_nothing_is_counted_beyond_a_thousand(store: SqlStore) -> None:
 
 async def test_where_nothing_waits_nothing_is_counted(store: SqlStore) -> None:
     assert await store.claimable() == {}
+
+
+async def test_the_backlog_is_counted_up_to_a_bound_in_paused_queues_too(store: SqlStore) -> None:
+    await accepted(store, *(draft(queue=queue) for queue in ("a", "a", "a", "b")))
+    await store.set_paused("b", True)
+
+    assert await store.waiting(2) == {"a": 2, "b": 1}

@@ -239,6 +239,10 @@ class Store(WebhookStore, Protocol):
         """How many tasks wait to be claimed, by queue (paused ones aside), counted up to 1,000 each."""
         ...
 
+    async def waiting(self, most: int) -> dict[str, int]:
+        """How many tasks wait to be claimed, by queue, paused ones too, counted up to `most` each."""
+        ...
+
     async def queues(self) -> list[QueueInfo]:
         """How each queue stands that a kind names, that tasks wait or run in, or that is paused; by name."""
         ...
