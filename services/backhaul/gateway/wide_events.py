@@ -16,6 +16,7 @@ class WideEvents:
 
     def __init__(self, gateway: Gateway) -> None:
         self._feed = gateway.feed
+        self._limits = gateway.limits
 
     async def follow(self, request: Request) -> ASGIApp:
         if choose(request.header(b"accept"), (EVENT_STREAM,)) is None:
@@ -24,7 +25,11 @@ class WideEvents:
         resumed = bool(request.header(b"last-event-id"))
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            with self._feed.wide.watch(choice, resumed=resumed) as watcher, self._feed.attended(watcher):
+            with (
+                self._limits.streaming(request.identity),
+                self._feed.wide.watch(choice, resumed=resumed) as watcher,
+                self._feed.attended(watcher),
+            ):
                 await EventStream(self._feed, watcher, watcher, request)(scope, receive, send)
 
         return respond

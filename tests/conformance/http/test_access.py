@@ -93,6 +93,20 @@ async def test_what_a_key_makes_is_its_tenants(stage: Stage) -> None:
     assert made[0].json()["id"] != made[1].json()["id"]
 
 
+async def test_the_stream_of_many_tasks_shows_those_of_one_tenant(stage: Stage) -> None:
+    _, blue = await new_key(stage, tenant="blue")
+    _, red = await new_key(stage, tenant="red")
+
+    async with stage.follow("/v1/events", headers=red) as stream:
+        for headers in (blue, red):
+            await stage.http.post("/v1/tasks", json=body(metadata={"of": headers["Authorization"]}), headers=headers)
+        events = [await stream.event() for _ in range(2)]
+
+    tasks = (await stage.http.get("/v1/tasks", headers=red)).json()["data"]
+    assert [event["event"] for event in events] == ["task.accepted", "task.queued"]
+    assert {event["data"]["task_id"] for event in events} == {task["id"] for task in tasks}
+
+
 async def test_a_parent_of_another_tenant_is_as_good_as_none(stage: Stage) -> None:
     parent = await stage.submit()
     _, elsewhere = await new_key(stage, tenant="elsewhere")
