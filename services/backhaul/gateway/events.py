@@ -1,12 +1,12 @@
 """`GET /v1/tasks/{id}/events`: a task's log, as a stream or as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backhaul.core.announcements import event_json
 from backhaul.core.errors import Rejected
-from backhaul.core.record import Snapshot
+from backhaul.core.record import Event, Record, Snapshot
 from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.patience import answered
@@ -87,10 +87,17 @@ class Events:
             detail = f"Events up to {record.seq if not events else events[0].seq - 1} are no longer kept."
             raise Rejected(ProblemCode.CURSOR_EXPIRED, detail, task_id=record.id)
         next_after = events[-1].seq if events else after
-        done = record.status.done and next_after >= record.seq
+        done = _done(record, events, next_after)
         data = ",".join(event_json(event) for event in events)
         body = f'{{"data":[{data}],"next_after":{next_after},"done":{"true" if done else "false"}}}'
         return Reply(200, body.encode(), [(b"cache-control", b"no-store")])
+
+
+def _done(record: Record, events: Sequence[Event], next_after: int) -> bool:
+    """Whether nothing follows. The task may have moved on since `record` was read: then the last event tells."""
+    if next_after > record.seq:
+        return events[-1].type.terminal
+    return record.status.done and next_after == record.seq
 
 
 def _cursor(request: Request, parameters: Parameters) -> int | None:
