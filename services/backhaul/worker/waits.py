@@ -73,7 +73,7 @@ class Waits:
             await turn
         finally:
             if self._resuming.get(attempt) is turn:
-                self._go(attempt)
+                self._go_at_once(attempt)
 
     def hurry(self, attempt: Attempt) -> None:
         """It was asked to stop: it waits for no slot any longer."""
@@ -128,6 +128,15 @@ class Waits:
         if wait.stopped is not None and attempt.cause is None:
             attempt.timer = self._timers.go_on(wait.stopped)
         attempt.reports.add(bodies.RESUMED)
+
+    def _go_at_once(self, attempt: Attempt) -> None:
+        """It was interrupted while it waited for its slot. If nobody has asked it to stop, that was its own handler,
+        which goes on: it takes a slot that there is not, rather than none and no time-out."""
+        if attempt.cause is None:
+            self._slots.occupy(attempt.grant.kind)
+            self._resume(attempt)
+        else:
+            self._go(attempt)
 
     def _go(self, attempt: Attempt) -> None:
         """It waits for a slot no longer."""

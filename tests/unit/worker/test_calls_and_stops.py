@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -34,8 +35,8 @@ def running(stage: Stage) -> int:
     return stage.worker.view().running
 
 
-async def waiting(stage: Stage, intake: Intake, kind: str, count: int = 1) -> Grant:
-    grant = await stage.ledger.offer(kind, "x")
+async def waiting(stage: Stage, intake: Intake, kind: str, count: int = 1, **more: Any) -> Grant:
+    grant = await stage.ledger.offer(kind, "x", **more)
     await intake.tell(await intake.next(count), "queued")
     await until(lambda: "waiting" in stage.ledger.said(grant))
     return grant
@@ -139,3 +140,25 @@ async def test_a_token_that_nothing_can_be_claimed_for_keeps_no_slot_from_who_go
         outcome = await stage.ledger.outcome(grant)
 
     assert outcome.result == "here"
+
+
+async def test_who_does_not_wait_for_its_slot_either_times_out_nevertheless() -> None:
+    calls: list[asyncio.Future[Any]] = []
+
+    async def impatient(name: str, ctx: Context) -> None:
+        calls.append(asyncio.ensure_future(ctx.call("other.kind", name)))
+        await asyncio.wait(calls)
+        await asyncio.Event().wait()
+
+    async with stage_of(impatient=impatient, hold=hold) as (stage, intake):
+        grant = await waiting(stage, intake, "test.impatient", timeout=timedelta(seconds=20))
+        await stage.ledger.offer("test.hold", "y")
+        await until(lambda: running(stage) == 1)
+        calls[0].cancel()
+        await stage.clock.advance(1)
+        calls[0].cancel()
+        await until(calls[0].cancelled)
+        await stage.clock.advance(21)
+        outcome = await stage.ledger.outcome(grant)
+
+    assert outcome.failure.code == "timed_out"
