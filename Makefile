@@ -41,7 +41,7 @@ check: $(VENV)/.dev ## what CI checks: format, lint, types, who imports whom, ge
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m backhaul_contracts.schemas --check
+	@$(BIN)/backhaul contracts check --exact
 
 format: $(VENV)/.dev ## put the code into shape
 	@$(BIN)/ruff format $(SOURCES)

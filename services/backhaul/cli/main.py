@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from backhaul.cli import deadletters, faults, keys, listings, queues, roles, tasks, upkeep
+from backhaul.cli import contracts, deadletters, faults, keys, listings, queues, roles, tasks, upkeep
 
 app = typer.Typer(
     name="backhaul",
@@ -32,6 +32,7 @@ listings.add_to(app)
 queues.add_to(app)
 deadletters.add_to(app)
 upkeep.add_to(app)
+contracts.add_to(app)
 keys.add_to(app)
 
 

@@ -3,6 +3,7 @@
 from backhaul.core.catalogue import schema_fault
 from backhaul.core.containment import Gap, gaps
 from backhaul_contracts.kinds import KindSpec
+from backhaul_contracts.wire import Json
 
 _MOST = 5
 
@@ -19,11 +20,21 @@ def breaks(before: KindSpec, now: KindSpec) -> list[str]:
 
     Whoever submits by the input schema of before must be accepted; whoever reads by its result schema must understand.
     """
-    refused = [f"input{_at(gap)}: {gap.sent} → {gap.wanted}" for gap in gaps(before.input_schema, now.input_schema)]
-    changed = [f"result{_at(gap)}: {gap.wanted} → {gap.sent}" for gap in gaps(now.result_schema, before.result_schema)]
-    found = refused + changed
+    refused = worded(before.input_schema, now.input_schema, read=True)
+    changed = worded(before.result_schema, now.result_schema, read=False)
+    found = [f"input{words}" for words in refused] + [f"result{words}" for words in changed]
     more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
     return found[:_MOST] + more
+
+
+def worded(before: Json, now: Json, *, read: bool) -> list[str]:
+    """What a change of a schema breaks, as ` /pointer: before → now`.
+
+    `read`: others write by it, and we read; else we write, and others read by what was before.
+    """
+    if read:
+        return [f"{_at(gap)}: {gap.sent} → {gap.wanted}" for gap in gaps(before, now)]
+    return [f"{_at(gap)}: {gap.wanted} → {gap.sent}" for gap in gaps(now, before)]
 
 
 def _at(gap: Gap) -> str:

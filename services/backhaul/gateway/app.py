@@ -26,6 +26,9 @@ from backhaul_contracts.problems import ProblemCode
 _OPENAPI = Operation(
     scope=Scope.READ, tag="description", summary="This description", answers={200: ("OpenAPI 3.1.", {JSON: None})}
 )
+_ASYNCAPI = Operation(
+    scope=Scope.READ, tag="description", summary="What RabbitMQ carries", answers={200: ("AsyncAPI 3.0.", {JSON: None})}
+)
 _DOCS = Operation(
     scope=Scope.READ, tag="description", summary="The same for people", answers={200: ("A page.", {"text/html": None})}
 )
@@ -92,6 +95,7 @@ def _descriptions(gateway: Gateway, written: Document) -> list[Route]:
         Route("GET", path, endpoint, operation, gateway)
         for path, endpoint, operation in (
             ("/openapi.json", description.openapi, _OPENAPI),
+            ("/asyncapi.json", description.asyncapi, _ASYNCAPI),
             ("/docs", description.docs, _DOCS),
         )
     ]

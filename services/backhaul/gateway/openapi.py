@@ -8,13 +8,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp
 
+from backhaul.core.asyncapi import asyncapi
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.page import Page, page
 from backhaul.gateway.patience import answered
 from backhaul.gateway.replies import Reply, header
 from backhaul.gateway.request import Request
 from backhaul.gateway.routes import SECURITY_SCHEME, Model, Route
-from backhaul.gateway.typed_kinds import REFERENCE, Document, with_kinds
+from backhaul.gateway.typed_kinds import REFERENCE, Document, with_kinds, with_messages
 from backhaul_contracts import codec
 from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
@@ -37,13 +38,14 @@ class _Described:
 
     specs: list[KindSpec]
     openapi: bytes
+    asyncapi: bytes
     page: Page
 
 
 class Description:
-    """The endpoints that describe the API: `/openapi.json` for programs, `/docs` for people.
+    """The endpoints that describe the API: `/openapi.json` and `/asyncapi.json` for programs, `/docs` for people.
 
-    Both are written anew only when the kinds have changed.
+    All are written anew only when the kinds have changed.
     """
 
     def __init__(self, gateway: Gateway, bare: Document) -> None:
@@ -54,6 +56,9 @@ class Description:
     async def openapi(self, request: Request) -> ASGIApp:
         return Reply(200, (await self._current()).openapi)
 
+    async def asyncapi(self, request: Request) -> ASGIApp:
+        return Reply(200, (await self._current()).asyncapi)
+
     async def docs(self, request: Request) -> ASGIApp:
         shown = (await self._current()).page
         policy = header(b"content-security-policy", shown.policy)
@@ -63,7 +68,8 @@ class Description:
         specs = await answered(self._gateway.catalogue.kinds())
         if self._described is None or self._described.specs != specs:
             document = with_kinds(self._bare, specs)
-            self._described = _Described(specs, codec.dumps(document), page(document, specs))
+            channels = codec.dumps(with_messages(asyncapi(), specs))
+            self._described = _Described(specs, codec.dumps(document), channels, page(document, specs))
         return self._described
 
 

@@ -12,6 +12,9 @@ from typing import Any
 from backhaul.gateway.kind_cards import kind_cards
 from backhaul_contracts.kinds import KindSpec
 
+_FOR_PROGRAMS = (
+    "For programs: <a href=openapi.json>openapi.json</a>; over RabbitMQ: <a href=asyncapi.json>asyncapi.json</a>."
+)
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (files(__package__) / "page.js").read_text(encoding="utf-8")
 
@@ -29,7 +32,7 @@ def page(document: dict[str, Any], specs: Sequence[KindSpec]) -> Page:
     info = document["info"]
     body = [
         f"<h1>{escape(info['title'])} <span class=note>{escape(info['version'])}</span></h1>",
-        f"<p>{escape(info.get('description', ''))} For programs: <a href=openapi.json>openapi.json</a>.</p>",
+        f"<p>{escape(info.get('description', ''))} {_FOR_PROGRAMS}</p>",
         kind_cards(specs),
         *_operations(document),
         "<h2>Types</h2>",

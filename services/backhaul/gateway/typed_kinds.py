@@ -37,6 +37,22 @@ def with_kinds(bare: Document, specs: Sequence[KindSpec]) -> Document:
     return {**bare, "paths": paths, "components": {**bare["components"], "schemas": schemas}}
 
 
+def with_messages(bare: Document, specs: Sequence[KindSpec]) -> Document:
+    """The AsyncAPI document `bare` with a message of the plain form for each kind, in the door to submit by."""
+    schemas: Document = dict(bare["components"]["schemas"])
+    messages = {spec.kind: {**bare["components"]["messages"]["plain"], **_message(spec)} for spec in specs}
+    for spec in specs:
+        _place(schemas, f"{spec.kind}.input", spec.input_schema)
+    components = {"messages": {**bare["components"]["messages"], **messages}, "schemas": schemas}
+    offered = {kind: {"$ref": f"#/components/messages/{kind}"} for kind in messages}
+    channels = _with(bare["channels"], ("submit", "messages"), offered)
+    return {**bare, "channels": channels, "components": components}
+
+
+def _message(spec: KindSpec) -> Document:
+    return {"name": spec.kind, "title": spec.kind, "payload": {"$ref": f"{REFERENCE}{spec.kind}.input"}}
+
+
 def _submit(spec: KindSpec) -> Document:
     """A submission of this kind. An input that may be null may be left out."""
     optional = validator_of(spec.input_schema).is_valid(None)

@@ -94,6 +94,14 @@ async def test_openapi_is_valid_by_the_specification(stage: Stage) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
+async def test_asyncapi_describes_what_rabbitmq_carries(stage: Stage) -> None:
+    answer = await stage.http.get("/asyncapi.json")
+
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["asyncapi"] == "3.0.0"
+    assert "digest.summarise" in answer.json()["channels"]["submit"]["messages"]
+
+
 async def test_openapi_is_written_anew_only_when_a_kind_has_changed(stage: Stage) -> None:
     first = await stage.http.get("/openapi.json")
     again = await stage.http.get("/openapi.json")

@@ -148,3 +148,12 @@ def test_workers_tell_how_busy_they_are(backhaul: Backhaul) -> None:
     assert row.split()[:5] == ["wrk_1", "digest", "1.0.0", "ready", "3/20"]
     assert json.loads(programs.out)[0]["slots"] == 20
     assert none.out == "no worker is there: start one with `backhaul worker`\n"
+
+
+def test_a_kind_whose_last_announcement_was_refused_says_why(backhaul: Backhaul) -> None:
+    refused = {"version": "1", "service_version": "2.0", "reason": "input /a: x → y", "at": "2026-01-31T08:00:00Z"}
+    with ScriptedGateway(listing({**KIND, "refused": refused})) as gateway:
+        finished = backhaul("kinds", "--url", gateway.url)
+
+    assert "digest.summarise: service digest 2.0 was refused" in finished.err
+    assert "since it breaks version 1 (input /a: x → y): give the kind a new version" in finished.err
