@@ -34,5 +34,14 @@ def test_a_worker_alone_is_small() -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    assert backhaul.__all__ == ["CallFailed", "Context", "Fail", "Rejected", "Retry", "RetryPolicy", "Service"]
+    assert backhaul.__all__ == [
+        "CallFailed",
+        "Context",
+        "Fail",
+        "Rejected",
+        "Retry",
+        "RetryPolicy",
+        "Service",
+        "TaskEvent",
+    ]
     assert {name for name in dir(backhaul) if name[0].isupper()} >= set(backhaul.__all__)
