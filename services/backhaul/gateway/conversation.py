@@ -168,6 +168,7 @@ class Conversation:
             raise
         self._drop(wanted.task_id)
         if record.status.done and wanted.after == record.seq:
+            subscription.left = True
             self._feed.release(subscription)
         else:
             self._subscriptions[wanted.task_id] = subscription

@@ -193,6 +193,8 @@ async def test_a_task_is_submitted_and_cancelled(stage: Stage) -> None:
         ('{"op":"dance","ref":"r"}', "invalid_input", "/op"),
         ('{"op":["subscribe"]}', "invalid_input", "/op"),
         ('{"op":"ping","ref":{}}', "invalid_input", None),
+        ('{"op":"ping","ref":"\\ud800"}', "malformed_json", None),
+        ('{"op":"ping","ref":1.5}', "invalid_input", None),
         ('{"op":"ping","more":1}', "invalid_input", "/more"),
         ('{"op":"subscribe"}', "invalid_input", "/task_id"),
         ('{"op":"subscribe","task_id":"tsk_1"}', "not_found", None),

@@ -25,7 +25,7 @@ from backhaul_contracts.tasks import Status
 
 @dataclass
 class FakeStore:
-    """Tasks in a dictionary. `down`: every call fails; `silent`: no call is answered, until `speak`."""
+    """Tasks in a dictionary. `down`: every call fails, `failing`: these; `silent`: none is answered, until `speak`."""
 
     clock: Clock
     specs: list[KindSpec] = field(default_factory=list)
@@ -35,6 +35,7 @@ class FakeStore:
     keys: list[ApiKey] = field(default_factory=list)
     known_workers: list[WorkerInfo] = field(default_factory=list)
     down: bool = False
+    failing: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     rules: Rules = field(default_factory=lambda: Rules(retention=timedelta(hours=24), draw=lambda: 0.5))
     _answers: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,7 +52,7 @@ class FakeStore:
     async def _called(self, name: str) -> None:
         self.calls.append(name)
         await self._answers.wait()
-        if self.down:
+        if self.down or name in self.failing:
             raise StoreUnavailable("the database is switched off")
 
     async def ping(self) -> None:
