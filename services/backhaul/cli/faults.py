@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
+_UNAUTHENTICATED = 401
+
 
 class Misuse(typer.TyperException):
     """Wrong usage that only the command itself finds out. The message is the whole sentence."""
@@ -53,6 +55,9 @@ def _known(error: Exception) -> str | None:
     """The sentence for a fault that is known, or None for what should not happen."""
     from backhaul.core.errors import BackhaulError
 
+    problem = getattr(error, "problem", None)
+    if isinstance(error, BackhaulError) and problem is not None and problem.status == _UNAUTHENTICATED:
+        return f"{error}: set BACKHAUL_API_KEY to a key that `backhaul keys create` has made"
     match error:
         case BackhaulError() | TimeoutError():
             return str(error)

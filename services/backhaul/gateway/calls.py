@@ -33,6 +33,7 @@ _TIME = {"type": "string", "format": "date-time"}
 
 SUBMIT = Operation(
     scope=Scope.SUBMIT,
+    notes_itself=True,
     tag="tasks",
     summary="Submit a task",
     description="Answers once the task is durable. A repeated key answers with the task that has it already.",
@@ -46,6 +47,7 @@ SUBMIT = Operation(
 )
 SUBMIT_BATCH = Operation(
     scope=Scope.SUBMIT,
+    notes_itself=True,
     tag="tasks",
     summary="Submit up to 1,000 tasks",
     description="The valid ones are accepted, in one commit; the others are named in `errors`.",
@@ -162,6 +164,7 @@ RETRY = Operation(
 )
 REPLAY = Operation(
     scope=Scope.SUBMIT,
+    notes_itself=True,
     tag="tasks",
     summary="Submit the same again as a new task",
     body=ReplayTask,

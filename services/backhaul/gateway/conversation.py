@@ -22,6 +22,7 @@ from backhaul.gateway.request import parsed
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import Submissions
 from backhaul.gateway.subscription import Subscription
+from backhaul.gateway.trail import note
 from backhaul_contracts import codec
 from backhaul_contracts.conversation import AskCancel, Marked, Ping, Ref, Subscribe, Unsubscribe
 from backhaul_contracts.ids import TaskId
@@ -189,10 +190,12 @@ class Conversation:
     async def _submit(self, fields: dict[str, Json], ref: Ref | None) -> None:
         body = {name: value for name, value in fields.items() if name != "ref"}
         admission = await answered(self._submissions.admit(body, Origin(tenant=self._identity.tenant)))
+        note("submit", self._identity, admission.snapshot.record.id)
         await self._acknowledge(ref, f',"task":{self._gateway.shown(admission.snapshot)}')
 
     async def _cancel(self, wanted: AskCancel) -> None:
         snapshot = await self._steering.cancelled(self._identity.tenant, wanted.task_id, wanted)
+        note("cancel", self._identity, snapshot.record.id)
         await self._acknowledge(wanted.ref, f',"task":{self._gateway.shown(snapshot)}')
 
     def _has_news(self, subscription: Subscription) -> None:

@@ -32,7 +32,7 @@ class Identity:
             raise Rejected(ProblemCode.UNAUTHENTICATED, "This API key is revoked.")
         if scope not in self.scopes:
             held = ", ".join(sorted(self.scopes))
-            raise Rejected(ProblemCode.FORBIDDEN, f"This takes a key with the scope {scope!r}; this one has {held}.")
+            raise Rejected(ProblemCode.FORBIDDEN, f"This takes a key with the scope '{scope}'; this one has {held}.")
 
 
 def anybody() -> Identity:

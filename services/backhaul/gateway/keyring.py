@@ -30,6 +30,8 @@ class Keyring:
         self._clock = clock
         self._identities: dict[str, Identity] = {}
         self._in_force = False
+        self._doubtful = True
+        """Whether what was last read is too old to go by, or nothing was ever read."""
         self._read_at: datetime | None = None
         self._reading = asyncio.Lock()
 
@@ -40,11 +42,12 @@ class Keyring:
                 await self._refresh(timedelta(0))
             except StoreUnavailable as error:
                 _log.debug("API keys go on as they were last known: %s", error)
+                self._doubtful = not self._younger_than(_TRUSTED)
             await self._clock.sleep(_INTERVAL)
 
     async def in_force(self) -> bool:
         """Whether there has ever been a key: from then on one is needed. Raises `StoreUnavailable` if nobody knows."""
-        if not self._trusted():
+        if self._doubtful:
             await self._refresh(_PATIENCE)
         return self._in_force
 
@@ -52,13 +55,10 @@ class Keyring:
         """Whose key this is; None if it is nobody's, or revoked. Raises `StoreUnavailable` if nobody knows."""
         digest = digest_of(bare)
         found = self._identities.get(digest)
-        if found is None or not self._trusted():
+        if found is None or self._doubtful:
             await self._refresh(_PATIENCE)
             found = self._identities.get(digest)
         return found
-
-    def _trusted(self) -> bool:
-        return self._younger_than(_TRUSTED)
 
     async def _refresh(self, age: timedelta) -> None:
         """Read the store, unless that was done within `age`; who asks during a read waits for it."""
@@ -71,6 +71,7 @@ class Keyring:
             keys = await answered(self._store.api_keys())
             self._learn(keys)
             self._read_at = now
+            self._doubtful = False
 
     def _learn(self, keys: list[ApiKey]) -> None:
         valid = {key.digest: key for key in keys if key.revoked_at is None}

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -14,8 +15,9 @@ from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.identity import Identity
 from backhaul.gateway.problems import known_fault
 from backhaul.gateway.queries import link_token
-from backhaul.gateway.replies import Header
+from backhaul.gateway.replies import Header, Reply
 from backhaul.gateway.request import Disconnected, Request
+from backhaul.gateway.trail import note
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
@@ -40,6 +42,8 @@ class Operation:
     problems: tuple[int, ...] = ()
     scope: apikeys.Scope | None
     """What a key must have to call it; None: it takes no key."""
+    notes_itself: bool = False
+    """Whether the endpoint notes in the trail what it has done, since it may wait for long after that."""
     linked: bool = False
     """Whether a link with a token opens it, too."""
 
@@ -84,6 +88,7 @@ class Route(APIRoute):
         )
         self.methods = self.answers = {method}
         self.operation = operation
+        self._is_deed = method != "GET" and not operation.notes_itself
         self._gateway = gateway
         self._endpoint = endpoint
 
@@ -104,6 +109,8 @@ class Route(APIRoute):
                 if told := self._gateway.limits.spend(request.identity):
                     send = _telling(send, told)
             answer = await self._endpoint(request)
+            if self._is_deed and isinstance(answer, Reply) and answer.status < HTTPStatus.BAD_REQUEST:
+                note(self.name, request.identity, " ".join(scope["path_params"].values()) or None)
             await answer(scope, receive, send)
         except Disconnected:
             return

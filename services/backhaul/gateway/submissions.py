@@ -15,6 +15,7 @@ from backhaul.gateway.problems import problem_json, traceparent_of
 from backhaul.gateway.queries import invalid, no_parameters
 from backhaul.gateway.replies import Header, Reply
 from backhaul.gateway.request import Request, parsed, tenant_of
+from backhaul.gateway.trail import note
 from backhaul_contracts import codec
 from backhaul_contracts.problems import Fault, Problem, ProblemCode
 from backhaul_contracts.submissions import ReplayTask, SubmitBatch
@@ -50,6 +51,7 @@ class Submissions:
         body = await request.json()
         self._check_stream(request)
         admission = await answered(self.admit(body, _origin(request)))
+        note("submit", request.identity, admission.snapshot.record.id)
         return await self._answer(request, admission)
 
     async def replay(self, request: Request) -> ASGIApp:
@@ -59,6 +61,7 @@ class Submissions:
         body = await answered(self._once_more(original, wanted))
         self._check_stream(request)
         admission = await answered(self.admit(body, _origin(request, replay_of=original.record.id)))
+        note("replay", request.identity, admission.snapshot.record.id)
         return await self._answer(request, admission)
 
     async def submit_batch(self, request: Request) -> ASGIApp:
@@ -67,7 +70,9 @@ class Submissions:
         origin = _origin(request)
         if origin.key is not None:
             raise invalid("Idempotency-Key", "A batch has no key of its own: give each task its `key`.")
-        return await answered(self._admit_batch(batch.tasks, origin))
+        reply = await answered(self._admit_batch(batch.tasks, origin))
+        note("submit_batch", request.identity)
+        return reply
 
     async def admit(self, body: Json, origin: Origin) -> Admission:
         """Make what a client wrote a task, on whatever transport it came. Raises `Rejected`."""

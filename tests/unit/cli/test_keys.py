@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from backhaul.cli import faults
+from backhaul.client import Unauthorized
+from backhaul.core.errors import Rejected
+from backhaul_contracts.problems import ProblemCode
 from tests.unit.cli.conftest import Backhaul
 
 pytestmark = pytest.mark.usefixtures("blocking_allowed")
@@ -114,3 +118,11 @@ def test_a_database_gives_no_webhook_secret_without_the_key(
 
     assert finished.code == 1
     assert "set BACKHAUL_SECRET_KEY" in finished.err
+
+
+def test_who_needs_a_key_is_told_where_to_put_it() -> None:
+    refusal = Unauthorized(Rejected(ProblemCode.UNAUTHENTICATED, "No API key was sent.").problem)
+
+    assert faults._known(refusal) == (
+        "No API key was sent: set BACKHAUL_API_KEY to a key that `backhaul keys create` has made"
+    )
