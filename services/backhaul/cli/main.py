@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from backhaul.cli import contracts, deadletters, faults, keys, listings, queues, roles, tasks, upkeep
+from backhaul.cli import contracts, deadletters, faults, keys, listings, queues, roles, starting, tasks, upkeep
 
 app = typer.Typer(
     name="backhaul",
@@ -27,6 +27,7 @@ def show_help(context: typer.Context) -> None:
 
 
 roles.add_to(app)
+starting.add_to(app)
 tasks.add_to(app)
 listings.add_to(app)
 queues.add_to(app)

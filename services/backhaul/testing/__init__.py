@@ -5,7 +5,9 @@ async with Harness(service) as platform:
     assert await task.result() == {...}
 """
 
+from backhaul.broker.memory import Faults
 from backhaul.testing.clock import ManualClock
 from backhaul.testing.harness import Harness
+from backhaul.testing.trouble import Trouble
 
-__all__ = ["Harness", "ManualClock"]
+__all__ = ["Faults", "Harness", "ManualClock", "Trouble"]

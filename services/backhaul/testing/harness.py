@@ -12,6 +12,8 @@ from backhaul.broker.memory import Faults, MemoryBroker
 from backhaul.client import AsyncClient, AsyncTask
 from backhaul.core.clock import Clock, SystemClock
 from backhaul.settings import Settings
+from backhaul.testing.crew import Crew
+from backhaul.testing.trouble import Trouble
 from backhaul.wiring import open_store
 from backhaul.wiring.inprocess import in_process
 from backhaul.worker import Service
@@ -20,12 +22,16 @@ from backhaul.worker import Service
 class Harness:
     """An async context manager: inside it, the platform is up and the services have announced their kinds.
 
-    `client` is a real client over a loopback port; `http` an httpx client on the application itself; `faults` makes
-    the broker drop, duplicate, delay and reorder messages, by a seed.
+    `client` is a real client over a loopback port; `http` an httpx client on the application itself; `faults` loses,
+    repeats, delays and reorders messages by a seed, takes the broker away, and kills workers.
+
+    `clock`: a `ManualClock` moves only when it is told to. `faults`: how likely they are from the start. `settings`: by
+    their names without `BACKHAUL_`. `data`: a file for the database in place of memory.
     """
 
     client: AsyncClient
     http: httpx.AsyncClient
+    faults: Trouble
     url: str
 
     def __init__(
@@ -38,7 +44,7 @@ class Harness:
     ) -> None:
         self._services = services
         self.clock = clock or SystemClock()
-        self.faults = faults
+        self._faults = faults
         self.settings = Settings(**{"drain_grace": timedelta(seconds=1), **(settings or {})})
         self._data = data
         self._stack = AsyncExitStack()
@@ -60,12 +66,15 @@ class Harness:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         store = open_store(self.settings, self.clock, url=f"sqlite:///{self._data}")
-        self.broker = MemoryBroker(clock=self.clock, faults=self.faults)
+        self.broker = MemoryBroker(clock=self.clock, faults=self._faults)
         running = await stack.enter_async_context(
-            in_process(self._services, store, self.broker, settings=self.settings, clock=self.clock)
+            in_process((), store, self.broker, settings=self.settings, clock=self.clock)
         )
         self.url = running.url
         self.platform = running.platform
+        crew = Crew(self.platform, self._services)
+        await stack.enter_async_context(crew.working())
+        self.faults = Trouble(self.broker.hub, crew)
         transport = httpx.ASGITransport(app=running.app)
         self.http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1"))
         self.client = await stack.enter_async_context(AsyncClient(running.url))

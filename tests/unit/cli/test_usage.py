@@ -11,7 +11,7 @@ def test_without_a_command_the_commands_are_listed(backhaul: Backhaul) -> None:
     finished = backhaul()
 
     assert finished.code == 0
-    for command in ("dev", "server", "gateway", "ledger", "worker", "submit", "tasks", "show", "watch"):
+    for command in ("dev", "server", "gateway", "ledger", "worker", "submit", "tasks", "show", "watch", "new"):
         assert f" {command} " in finished.out
     for command in ("cancel", "retry", "replay", "kinds", "workers", "db", "topology"):
         assert f" {command} " in finished.out
