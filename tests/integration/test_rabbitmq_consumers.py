@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
+import aio_pika
 import pytest
 from pamqp import commands
 from yarl import URL
@@ -233,3 +235,18 @@ async def _routed(broker: RabbitBroker, sent: Message) -> bool:
     except Unroutable:
         return False
     return True
+
+
+async def test_only_who_is_logged_in_is_vouched_for(broker: RabbitBroker, amqp_url: str) -> None:
+    user = str(URL(amqp_url).user)
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        for named in (user, "somebody-else"):
+            channel = await connection.channel()
+            with suppress(aio_pika.exceptions.AMQPError):
+                await channel.default_exchange.publish(aio_pika.Message(b"x", user_id=named), "one")
+
+    await ready(broker, "one", 1)
+    (delivery,) = await broker.get("one", 10)
+    delivery.ack()
+    assert delivery.user_id == user
