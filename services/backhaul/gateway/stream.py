@@ -67,15 +67,19 @@ class EventStream:
         self._watcher.leave()
 
     async def _send_all(self, send: Send) -> None:
+        text = b""
         while not self._over:
             frames = await self._reading.more()
             text = b"".join([frame.sse for frame in frames]) + self._sign_of_life()
-            if not text and not self._over:
+            if self._over:
+                break
+            if not text:
                 await self._watcher.woken()
-            elif text and not await _taken(send, text, more=True):
+            elif not await _taken(send, text, more=True):
                 return
+            text = b""
         if not self._watcher.left:
-            await _taken(send, _COME_BACK, more=False)
+            await _taken(send, text + _COME_BACK, more=False)
 
     @property
     def _over(self) -> bool:
