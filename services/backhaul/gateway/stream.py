@@ -68,10 +68,10 @@ class EventStream:
 
     async def _send_all(self, send: Send) -> None:
         text = b""
-        while not self._over:
+        while not self._over():
             frames = await self._reading.more()
             text = b"".join([frame.sse for frame in frames]) + self._sign_of_life()
-            if self._over:
+            if self._over():
                 break
             if not text:
                 await self._watcher.woken()
@@ -81,7 +81,6 @@ class EventStream:
         if not self._watcher.left:
             await _taken(send, text + _COME_BACK, more=False)
 
-    @property
     def _over(self) -> bool:
         return self._watcher.left or self._feed.closing or self._reading.ended or self._request.identity.revoked
 
