@@ -27,12 +27,13 @@ pytestmark = pytest.mark.timeout(90)
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 HERE = "http://127.0.0.1:8080"
+_PROGRAM = re.compile(r"^```\w+\n(?:#|//) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def program(guide: str, name: str, url: str = HERE) -> str:
     """The program of a guide whose first line names it."""
-    blocks = re.findall(r"^```\w+\n(?:#|//) (\S+)\n(.*?)^```$", (GUIDES / guide).read_text(), re.MULTILINE | re.DOTALL)
-    return dict(blocks)[name].replace(HERE, url)
+    programs: dict[str, str] = dict(_PROGRAM.findall((GUIDES / guide).read_text()))
+    return programs[name].replace(HERE, url)
 
 
 def services(guide: str, module: str, names: tuple[str, ...], folder: Path) -> list[Service]:
@@ -118,7 +119,7 @@ async def test_a_service_calls_another_and_a_third_one_hears_of_it(
         kinds = sorted([found.state.kind async for found in platform.client.list(limit=10)])
 
     sys.modules.pop("shop")
-    assert (result, shown) == (800, "task.shop.order.succeeded order-1: 800 g\n")
+    assert (result, shown) == (800, "shop.order succeeded, order-1: 800 g\n")
     assert kinds == ["packing.pack", "packing.pack", "shop.order", "shop.thank"]
 
 
