@@ -119,8 +119,9 @@ class Hand:
             context_of_nobody().run(self._ground.hub.up)
 
     def _store_down(self) -> None:
-        self._ground.weather.store_down = True
-        self._ground.weather.back = asyncio.Event()
+        if not self._ground.weather.store_down:
+            self._ground.weather.store_down = True
+            self._ground.weather.back = asyncio.Event()
 
     def _store_up(self) -> None:
         if self._ground.weather.store_down:

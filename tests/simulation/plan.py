@@ -99,7 +99,7 @@ class Plan:
 def make_plan(draw: random.Random, seed: int, harm: str | None = None) -> Plan:
     """The plan of a seed, from a generator of its own. `harm`: an eviction that is to be part of it, or a role and a
     point that it dies at again and again."""
-    length = draw.uniform(2.5, 5)
+    length = draw.uniform(2, 4.5)
     plan = _plan(draw, seed, length)
     if harm is not None and harm in {f"{role} {point}" for role, point in POINTS}:
         role, _, point = harm.partition(" ")
@@ -120,7 +120,7 @@ def make_plan(draw: random.Random, seed: int, harm: str | None = None) -> Plan:
 def _plan(draw: random.Random, seed: int, length: float) -> Plan:
     return Plan(
         shards=draw.choice((1, 2, 3)),
-        slots=draw.choice((1, 2, 4)),
+        slots=draw.choice((2, 2, 4)),
         length=length,
         faults=Faults(
             seed=seed,
@@ -130,7 +130,7 @@ def _plan(draw: random.Random, seed: int, length: float) -> Plan:
             longest_delay=timedelta(milliseconds=draw.choice((50, 500))),
             reorder=draw.choice((0, 0.1)),
         ),
-        wishes=[_wish(draw, length, n) for n in range(draw.randint(3, 6))],
+        wishes=[_wish(draw, length, n) for n in range(draw.randint(3, 5))],
         published=[_published(draw, length, n) for n in range(draw.randint(0, 2))],
         harms=sorted((_harm(draw, length) for _ in range(draw.randint(1, 3))), key=lambda harm: harm.at),
         ambushes=[_ambush(draw, length) for _ in range(draw.randint(1, 4))],

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from backhaul.broker.memory import Hub
@@ -215,7 +216,9 @@ LEASE = timedelta(seconds=3)
 HEARTBEAT = timedelta(seconds=1)
 
 
+@cache
 def settings(shards: int) -> Settings:
+    """Read once: looking into the environment takes longer than many a seed's second."""
     return Settings(lease=LEASE, heartbeat=HEARTBEAT, ledger_shards=shards, drain_grace=timedelta(milliseconds=500))
 
 

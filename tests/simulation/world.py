@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import count
 
 from backhaul.broker.memory import Hub
@@ -32,9 +31,7 @@ from tests.simulation.witness import WITNESS, Witness
 
 _OUTLAST = 90.0
 """Seconds after the healing by which nothing may be left to do: more than a sweeper keeps others off an outbox row."""
-_LOOK = 0.25
-_SLOWEST_REPAIR = timedelta(seconds=12)
-"""Whatever the lease: a queue that lacks its tokens is found out by two looks of the reaper, five seconds apart."""
+_LOOK = 0.4
 
 
 @dataclass(slots=True)
@@ -129,7 +126,7 @@ class World:
     async def run(self) -> None:
         plan, witness = self.plan, self.witness
         WITNESS.set(witness)
-        witness.see(Terms(lease=max(LEASE, _SLOWEST_REPAIR / 2)))
+        witness.see(Terms(lease=LEASE))
         self.hub.declare(topology.platform(plan.shards))
         for role in self.hand.roles:
             role.start()
