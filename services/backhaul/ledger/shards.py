@@ -6,13 +6,14 @@ queues of today before they go.
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.batching import Inbox
 from backhaul.core.ports.broker import Broker, Delivery, Message
-from backhaul.core.topology import SHARD_KEYS, Binding, Misfit
+from backhaul.core.topology import SHARD_KEYS, Binding, Misfit, Topology
 
 _log = logging.getLogger("backhaul.ledger")
 
@@ -64,6 +65,10 @@ class Shards:
             await self._broker.unbind([Binding(topology.REPORTS, queue, str(key)) for key in foreign])
         return True
 
+    def _bindings(self) -> Iterator[Binding]:
+        for key in range(SHARD_KEYS):
+            yield Binding(topology.REPORTS, topology.ledger_queue(key % self._count), str(key))
+
     async def _surplus(self) -> list[str]:
         """They have been made without holes, and go from the last one on."""
         found: list[str] = []
@@ -76,6 +81,7 @@ class Shards:
 
     async def _empty(self, queue: str) -> bool:
         """Move everything to where it belongs today. Returns whether nobody else reads the queue meanwhile."""
+        await self._broker.declare(Topology(bindings=tuple(self._bindings())))  # maybe nobody has applied it
         await self._broker.unbind([Binding(topology.REPORTS, queue, str(key)) for key in range(SHARD_KEYS)])
         inbox: Inbox[Delivery] = Inbox(_CREDIT)
         subscription = await self._broker.consume(queue, inbox.put, credit=_CREDIT, on_lost=inbox.clear)

@@ -82,6 +82,16 @@ async def test_afterwards_reports_go_to_the_queues_of_today_only(broker: MemoryB
     assert len(await waiting(broker, 0)) == 1
 
 
+async def test_a_ledger_with_fewer_shards_needs_no_topology_applied_before(broker: MemoryBroker) -> None:
+    await broker.declare(topology.platform(4))
+    await report(broker, 3)
+
+    assert await Shards(broker, 1).retire()
+    await report(broker, 2)
+
+    assert {delivery.body for delivery in await waiting(broker, 0)} == {b"batch of 3", b"batch of 2"}
+
+
 async def test_a_queue_that_is_still_read_stays_until_its_reader_is_gone(broker: MemoryBroker) -> None:
     await broker.declare(topology.platform(2))
     heard: list[Delivery] = []
