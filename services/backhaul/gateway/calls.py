@@ -1,23 +1,20 @@
 """The calls of the HTTP API, v1: where each leads, and what it asks for and answers."""
 
 from backhaul.core.apikeys import Scope
-from backhaul.core.deadletters import QUEUES
 from backhaul.gateway.conditions import EVENT_STREAM
-from backhaul.gateway.deadletters import MOST_LETTERS, DeadLetters
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.health import Health, Readiness
 from backhaul.gateway.kinds import Kinds
-from backhaul.gateway.queues import Queues
+from backhaul.gateway.operatorcalls import operator_calls
 from backhaul.gateway.routes import JSON, Operation, Route, in_header, in_path, query
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import BatchAnswer, Submissions
 from backhaul.gateway.tasks import Tasks
 from backhaul.gateway.webhookcalls import webhook_calls
 from backhaul.gateway.wide_events import WideEvents
-from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
 from backhaul_contracts.events import EventPage, EventType
-from backhaul_contracts.listings import KindInfo, KindPage, QueueInfo, QueuePage, WorkerPage
+from backhaul_contracts.listings import KindInfo, KindPage, WorkerPage
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Status, Task, TaskPage
@@ -198,71 +195,6 @@ LIST_WORKERS = Operation(
     answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
     problems=(503,),
 )
-_QUEUE = in_path("name", "Its name, such as `digest`.")
-LIST_QUEUES = Operation(
-    scope=Scope.READ,
-    tag="queues",
-    summary="List queues",
-    answers={200: ("Every queue.", {JSON: QueuePage})},
-    problems=(503,),
-)
-PAUSE = Operation(
-    scope=Scope.ADMIN,
-    tag="queues",
-    summary="Pause a queue",
-    description="Nothing more is started from it. What runs goes on, and submits are accepted.",
-    parameters=(_QUEUE,),
-    answers={200: ("The queue.", {JSON: QueueInfo})},
-    problems=(404, 503),
-)
-RESUME = Operation(
-    scope=Scope.ADMIN,
-    tag="queues",
-    summary="Resume a queue",
-    parameters=(_QUEUE,),
-    answers={200: ("The queue.", {JSON: QueueInfo})},
-    problems=(404, 503),
-)
-_LETTER = in_path("letter_id", "As the list names it.")
-LIST_DEAD_LETTERS = Operation(
-    scope=Scope.ADMIN,
-    tag="dead letters",
-    summary="List what could not be handled, newest first",
-    description="Long bodies are cut. `unseen` counts those that wait behind what one look goes through.",
-    parameters=(
-        query("queue", "", {"type": "string", "enum": [*QUEUES]}),
-        query("reason", "A problem code, or `expired`, `rejected`, `delivery_limit`, `unrouted`.", _TEXT),
-        query("limit", "", {"type": "integer", "minimum": 1, "maximum": MOST_LETTERS, "default": 50}),
-        query("cursor", "`next_cursor` of the page before.", _TEXT),
-    ),
-    answers={200: ("A page of dead letters.", {JSON: DeadLetterPage})},
-    problems=(422, 503),
-)
-DEAD_LETTER = Operation(
-    scope=Scope.ADMIN,
-    tag="dead letters",
-    summary="Show a dead letter with its whole body",
-    parameters=(_LETTER,),
-    answers={200: ("The letter.", {JSON: DeadLetter})},
-    problems=(404, 503),
-)
-REPLAY_DEAD_LETTER = Operation(
-    scope=Scope.ADMIN,
-    tag="dead letters",
-    summary="Send a dead letter again where it was sent first",
-    description="It leaves the dead letters when the broker has taken it, and may come back as another one.",
-    parameters=(_LETTER,),
-    answers={202: ("It is on its way.", {JSON: DeadLetter})},
-    problems=(404, 409, 503),
-)
-DELETE_DEAD_LETTER = Operation(
-    scope=Scope.ADMIN,
-    tag="dead letters",
-    summary="Delete a dead letter",
-    parameters=(_LETTER,),
-    answers={204: ("It is gone.", {})},
-    problems=(404, 503),
-)
 ALIVE = Operation(
     scope=None, tag="health", summary="Whether the process lives", answers={200: ("It does.", {JSON: None})}
 )
@@ -285,8 +217,7 @@ def routes(gateway: Gateway) -> list[Route]:
     """Every route, the busiest first: they are tried in this order."""
     events = Events(gateway)
     submissions, tasks, steering = Submissions(gateway, events), Tasks(gateway), Steering(gateway)
-    kinds, queues = Kinds(gateway), Queues(gateway)
-    letters, health = DeadLetters(gateway), Health(gateway)
+    kinds, health = Kinds(gateway), Health(gateway)
     return [
         Route(method, path, endpoint, operation, gateway)
         for method, path, endpoint, operation in (
@@ -304,13 +235,7 @@ def routes(gateway: Gateway) -> list[Route]:
             ("GET", "/v1/kinds", kinds.list_kinds, LIST_KINDS),
             ("GET", "/v1/kinds/{kind}", kinds.kind, KIND),
             ("GET", "/v1/workers", kinds.list_workers, LIST_WORKERS),
-            ("GET", "/v1/queues", queues.list_queues, LIST_QUEUES),
-            ("POST", "/v1/queues/{name}/pause", queues.pause_queue, PAUSE),
-            ("POST", "/v1/queues/{name}/resume", queues.resume_queue, RESUME),
-            ("GET", "/v1/dead-letters", letters.list_dead_letters, LIST_DEAD_LETTERS),
-            ("GET", "/v1/dead-letters/{letter_id}", letters.dead_letter, DEAD_LETTER),
-            ("POST", "/v1/dead-letters/{letter_id}/replay", letters.replay_dead_letter, REPLAY_DEAD_LETTER),
-            ("DELETE", "/v1/dead-letters/{letter_id}", letters.delete_dead_letter, DELETE_DEAD_LETTER),
+            *operator_calls(gateway),
             *webhook_calls(gateway),
             ("GET", "/healthz", health.alive, ALIVE),
             ("GET", "/readyz", health.ready, READY),
