@@ -1,4 +1,4 @@
-"""The calls of the HTTP API for operators, on queues and dead letters: where each leads, what it asks for and answers."""
+"""The calls of the HTTP API for operators: where each leads, and what it asks for and answers."""
 
 from backhaul.core.apikeys import Scope
 from backhaul.core.deadletters import QUEUES
