@@ -22,9 +22,9 @@ from tests.simulation.witness import saw_grant
 _START_NS = int(START.timestamp()) * 1_000_000_000
 
 
-def _lean_route(route: APIRoute, path: str, *_: Any, **__: Any) -> None:
-    """What FastAPI makes of a route for its own kind of endpoint and for OpenAPI is wanted by nobody here."""
-    route.path_regex = _compiled(path)
+def _lean_route(route: APIRoute, path: str, endpoint: Any, **options: Any) -> None:
+    """What FastAPI works out for its own kind of endpoint and for OpenAPI is wanted by nobody here."""
+    vars(route).update(options, path=path, endpoint=endpoint, path_regex=_compiled(path))
 
 
 @cache
