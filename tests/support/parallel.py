@@ -5,6 +5,7 @@ is waiting, for a start or for the end of a lease, so there are more processes t
 """
 
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -32,6 +33,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long ones first, in the same way in every process."""
     items.sort(key=_turn)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged travels to the first process as UTF-8, which has no place for lone surrogates."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report
 
 
 def _turn(item: pytest.Item) -> int:
