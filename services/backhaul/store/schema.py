@@ -48,7 +48,6 @@ tasks = Table(
     Column("parent_id", Word),
     Column("replay_of", Text),
     Column("traceparent", Text),
-    Column("webhook", Text),
     Column("timeout_ms", BigInteger, nullable=False),
     Column("grace_ms", BigInteger, nullable=False),
     Column("max_attempts", Integer, nullable=False),
@@ -58,6 +57,7 @@ tasks = Table(
     Column("scheduled_for", BigInteger),
     Column("metadata", Text, nullable=False),
     Column("input", Text, nullable=False),
+    Column("webhook", Text),
 )
 
 states = Table(

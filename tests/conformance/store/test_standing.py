@@ -44,7 +44,7 @@ async def test_what_waits_and_what_runs_is_counted_by_queue(store: SqlStore) -> 
     assert found["b"].oldest_age is None
     age = found["a"].oldest_age
     assert age is not None
-    assert timedelta(0) <= age < timedelta(minutes=5)
+    assert timedelta(0) <= age < timedelta(hours=1)
 
 
 async def test_the_oldest_that_waits_counts_from_its_making_or_from_when_it_was_due(store: SqlStore) -> None:

@@ -405,7 +405,9 @@ async def test_a_process_that_hangs_up_costs_its_attempt() -> None:
         failure = (await outcome(stage, "test.detach")).failure
 
     assert failure.code == "lost"
-    assert failure.detail == "The process of the attempt ended with exit status 1."
+    assert failure.detail in {  # 120 where what it had still to print could not be written
+        f"The process of the attempt ended with exit status {status}." for status in (1, 120)
+    }
 
 
 async def test_a_system_that_allows_no_more_processes_costs_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
