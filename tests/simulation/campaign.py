@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -11,8 +11,8 @@ from multiprocessing import get_context
 from tests.simulation.world import Outcome, run_seed
 
 _PORTION = 25
-_CHILD_LIVES_FOR = 40
-"""Portions. What asyncio, SQLAlchemy and the like keep for ever is let go of now and then."""
+_CHILD_LIVES_FOR = 1_000
+"""Seeds. What asyncio, SQLAlchemy and the like keep for ever is let go of now and then."""
 
 _NICENESS = 10
 
@@ -63,28 +63,40 @@ def play(
 ) -> Campaign:
     """Play seeds from `first` on, until all are played or `most_failures` have failed."""
     campaign, began = Campaign(), time.monotonic()
-    portions = iter([range(at, min(at + _PORTION, first + seeds)) for at in range(first, first + seeds, _PORTION)])
     cores = workers or os.cpu_count() or 1
+    round_ = cores * _CHILD_LIVES_FOR
+    for begin in range(first, first + seeds, round_):
+        portions = deque(_portions(begin, min(begin + round_, first + seeds)))
+        for outcomes in _outcomes(portions, cores):
+            campaign.add(outcomes)
+            campaign.took = time.monotonic() - began
+            on_progress(campaign)
+            if most_failures is not None and len(campaign.failed) >= most_failures:
+                portions.clear()
+        if most_failures is not None and len(campaign.failed) >= most_failures:
+            break
+    return campaign
+
+
+def _portions(begin: int, end: int) -> Iterator[range]:
+    return (range(at, min(at + _PORTION, end)) for at in range(begin, end, _PORTION))
+
+
+def _outcomes(portions: deque[range], cores: int) -> Iterator[list[Outcome]]:
+    """What came of the portions, as it comes. New processes each time: it is not for the pool to replace them."""
     with ProcessPoolExecutor(
         cores,
         mp_context=get_context("spawn"),
-        max_tasks_per_child=_CHILD_LIVES_FOR,
         initializer=os.nice,  # simulated time has patience; tests beside it have not
         initargs=(_NICENESS,),
     ) as pool:
         running: set[Future[list[Outcome]]] = set()
-        while True:
-            enough = most_failures is not None and len(campaign.failed) >= most_failures
-            while not enough and len(running) < 2 * cores and (portion := next(portions, None)) is not None:
-                running.add(pool.submit(play_portion, portion))
-            if not running:
-                break
+        while portions or running:
+            while portions and len(running) < 2 * cores:
+                running.add(pool.submit(play_portion, portions.popleft()))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                campaign.add(future.result())
-            campaign.took = time.monotonic() - began
-            on_progress(campaign)
-    return campaign
+                yield future.result()
 
 
 def play_portion(seeds: range) -> list[Outcome]:

@@ -79,9 +79,11 @@ _COLLECT_EVERY = 40
 
 
 def _collect() -> None:
-    """Garbage is collected between seeds only, and not after each: most of what there is stays."""
-    if next(_played) % _COLLECT_EVERY == 1:
+    """Garbage is collected between seeds only, and not after each. What is there after the first one stays."""
+    played = next(_played)
+    if played % _COLLECT_EVERY == 1:
         gc.collect()
+    if played == 1:
         gc.freeze()
 
 
