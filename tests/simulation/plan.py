@@ -99,7 +99,7 @@ class Plan:
 def make_plan(draw: random.Random, seed: int, harm: str | None = None) -> Plan:
     """The plan of a seed, from a generator of its own. `harm`: an eviction that is to be part of it, or a role and a
     point that it dies at again and again."""
-    length = draw.uniform(2, 4.5)
+    length = draw.uniform(2, 4)
     plan = _plan(draw, seed, length)
     if harm is not None and harm in {f"{role} {point}" for role, point in POINTS}:
         role, _, point = harm.partition(" ")
@@ -108,7 +108,10 @@ def make_plan(draw: random.Random, seed: int, harm: str | None = None) -> Plan:
         harm = None
     if draw.random() < 0.25 or harm is not None:
         at = draw.uniform(0.3, 1)
-        plan.harms.append(Harm(at, harm or draw.choice(_EVICTIONS), "worker", length=6))
+        kind = harm or draw.choice(_EVICTIONS)
+        plan.harms.append(Harm(at, kind, "worker", length=6))
+        if kind == "isolate":  # it is healed too early to matter, else
+            plan.length = max(plan.length, at + 5.5)
         plan.wishes.append(
             Wish(
                 ALONE, {"input": {"attempts": [[["say", "json"], ["sleep", 5.5], ["say", "json"], ["return"]]]}}, at=at
@@ -130,7 +133,7 @@ def _plan(draw: random.Random, seed: int, length: float) -> Plan:
             longest_delay=timedelta(milliseconds=draw.choice((50, 500))),
             reorder=draw.choice((0, 0.1)),
         ),
-        wishes=[_wish(draw, length, n) for n in range(draw.randint(3, 5))],
+        wishes=[_wish(draw, length, n) for n in range(draw.randint(2, 5))],
         published=[_published(draw, length, n) for n in range(draw.randint(0, 2))],
         harms=sorted((_harm(draw, length) for _ in range(draw.randint(1, 3))), key=lambda harm: harm.at),
         ambushes=[_ambush(draw, length) for _ in range(draw.randint(1, 4))],
