@@ -40,6 +40,11 @@ class TolerantConnection(RobustConnection):
         super().__init__(*arguments, **options)
         self.kwargs["transport_factory"] = _Streams()
 
+    def __del__(self) -> None:
+        """aio-pika's makes a coroutine that nobody may await, also where a refused connection has nothing to close."""
+        if getattr(self, "transport", None) is not None:
+            super().__del__()
+
 
 class _Streams(TransportFactory):
     async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
