@@ -29,12 +29,13 @@ async def test_a_surplus_of_tokens_is_cleared_away_in_bulk(amqp_url: str) -> Non
         await broker.publish(spare_tokens("test", 1_000))
 
     async with asyncio.timeout(45):
-        while await balance.balance():
-            pass
-        left = await queues.ready("test")
+        left = None
+        while left is None or left > 1_000:  # 3.10 gives back some of what is acknowledged just before a channel closes
+            while await balance.balance():
+                pass
+            left = await queues.ready("test")
     dead = await broker.ready(topology.DEAD)
     await broker.stop()
 
-    assert left is not None
-    assert 0 < left <= 1_000
+    assert left > 0
     assert dead == 0
