@@ -25,7 +25,11 @@ class Links(BaseModel):
     """Either a list of `urls`, or a `document` whose links are meant."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"oneOf": [{"required": ["urls"]}, {"required": ["document"]}]}
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [{"required": ["urls"]}, {"required": ["document"]}],
+            "examples": [{"urls": ["https://example.org/"]}],
+        },
     )
 
     urls: list[Url] = Field(default_factory=list, min_length=1, max_length=MAX_LINKS)

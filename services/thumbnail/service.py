@@ -35,7 +35,11 @@ class Picture(BaseModel):
     """Either the `url` of a picture, or the picture itself as `image`, a small one, in base64 or as a `data:` URL."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["image"]}]}
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [{"required": ["url"]}, {"required": ["image"]}],
+            "examples": [{"url": "https://example.org/picture.jpg", "boxes": [{"width": 320, "height": 240}]}],
+        },
     )
 
     url: Url = Field(default_factory=str)
