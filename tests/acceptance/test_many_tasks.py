@@ -68,6 +68,19 @@ class Seen:
             await say(connection, op="subscribe", task_id=task_id, after=seqs[-1])
 
 
+class Opening(httpx.AsyncHTTPTransport):
+    """The network, and `opened` when an answer begins: from then on a stream tells what happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        self.opened.set()
+        return response
+
+
 async def log(url: str, task_id: str) -> list[int]:
     async with httpx.AsyncClient(base_url=url) as http:
         answer = await http.get(f"/v1/tasks/{task_id}/events", headers={"Accept": "application/json"})
@@ -81,12 +94,14 @@ async def test_tasks_are_followed_without_a_gap_from_gateway_to_gateway_and_on_o
     deployment.worker()
     first, second = await deployment.gateway(), await deployment.gateway()
     await answers(f"{second.url}/v1/kinds", lambda body: any(kind["kind"] == "probe.steps" for kind in body["data"]))
-    seen = Seen()
+    seen, network = Seen(), Opening()
 
-    async with listening() as pace, AsyncClient(second.url) as client:
+    async with listening() as pace, AsyncClient(second.url, transport=network) as client:
         ends = client.events(type="task.succeeded")
         async with asyncio.TaskGroup() as group:
             first_end = group.create_task(anext(ends))
+            async with asyncio.timeout(30):
+                await network.opened.wait()
             async with socket(first.url) as before:
                 for _ in range(TASKS):
                     await seen.submit(before, pace.port)

@@ -11,6 +11,7 @@ from backhaul.core import topology
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
+from backhaul.gateway.patience import first_of
 from backhaul.gateway.senders import Senders
 from backhaul.gateway.topic import Topic, Watcher, frame
 from backhaul.gateway.wide import Wide
@@ -55,6 +56,7 @@ class Feed:
         self._broker = broker
         self._clock = clock
         self._senders = Senders()
+        self._hearing = asyncio.Event()
         broker.on_reconnect(wide.miss)
         self._mailbox = topology.mailbox(topology.LIVE, gateway_id, map(str, range(topology.SHARD_KEYS)))
 
@@ -94,6 +96,12 @@ class Feed:
         finally:
             self.attendants.discard(attendant)
 
+    async def heard(self, within: timedelta) -> None:
+        """Return when live events arrive here, at the latest after `within`; then whoever follows many tasks finds a
+        gap as soon as they do."""
+        if not self._hearing.is_set():
+            await first_of(self._clock.sleep(within), self._hearing.wait())
+
     def learn(self, watcher: Watcher, seq: int, *, ended: bool) -> None:
         """Note what the store said of a watched task."""
         if not watcher.topic.learn(seq, ended=ended):
@@ -118,12 +126,20 @@ class Feed:
 
     async def _listen(self) -> None:
         subscription = await self._subscribed()
+        self._begin_to_hear()
         try:
             await asyncio.Event().wait()
         finally:
             with suppress(BrokerUnavailable, TimeoutError):
                 async with asyncio.timeout(_FAREWELL.total_seconds()):
                     await subscription.cancel()
+
+    def _begin_to_hear(self) -> None:
+        """Nobody here was told what was sent until now, by any sender: no number shows that it is missing."""
+        self._hearing.set()
+        self.wide.miss()
+        self.behind.update(topic for topic in self.topics.values() if topic.seq)
+        self.on_behind()
 
     async def _subscribed(self) -> Subscription:
         """The consumer of our mailbox. A broker that is down at the start is awaited, and so is its topology: what this

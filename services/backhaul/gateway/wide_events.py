@@ -1,5 +1,7 @@
 """`GET /v1/events`: what happens to many tasks, from now on."""
 
+from datetime import timedelta
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backhaul.core.errors import Rejected
@@ -9,6 +11,8 @@ from backhaul.gateway.queries import event_choice
 from backhaul.gateway.request import Request, tenant_of
 from backhaul.gateway.stream import EventStream
 from backhaul_contracts.problems import ProblemCode
+
+_PATIENCE = timedelta(seconds=5)
 
 
 class WideEvents:
@@ -23,6 +27,7 @@ class WideEvents:
             raise Rejected(ProblemCode.NOT_ACCEPTABLE, f"The events of many tasks come as {EVENT_STREAM} only.")
         choice = event_choice(request, tenant_of(request))
         resumed = bool(request.header(b"last-event-id"))
+        await self._feed.heard(_PATIENCE)
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             with (
