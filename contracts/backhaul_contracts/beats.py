@@ -63,6 +63,8 @@ class BeatAnswer(Wire):
 
     `calls_done` are those of the beat's calls that are over: their submission, repeated, is answered with the outcome.
 
+    `drain`: an operator wants the worker to leave; it finishes what it can within its grace.
+
     `refused`: the announcement was not taken, as a whole, for these kinds. Its worker is not known, gets nothing to do,
     and leaves.
     """

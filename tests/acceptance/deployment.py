@@ -44,6 +44,12 @@ class Role:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
+    async def says(self, words: str) -> None:
+        """Return when its log holds these words."""
+        async with asyncio.timeout(START_SECONDS):
+            while words not in self.log:
+                await asyncio.sleep(0.05)  # there is no event to await: a file only grows
+
     def kill(self) -> None:
         """SIGKILL: no goodbye."""
         self._process.kill()

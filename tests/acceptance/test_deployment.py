@@ -181,6 +181,31 @@ async def test_a_worker_that_is_asked_to_end_hands_its_work_back_and_another_con
     assert events[-1]["data"]["result"] == {"attempt": 2, "pid": staying.pid}
 
 
+async def test_a_worker_that_an_operator_drains_finishes_its_work_and_its_process_ends(
+    deployment: Deployment, pace: Pace
+) -> None:
+    deployment.ledger()
+    leaving = deployment.worker()
+    gateway = await deployment.gateway()
+    await knows_probe(gateway.url)
+    task_id = await submit(gateway.url, "probe.steps", {"port": pace.port, "count": 1})
+    walker = await pace.walker()
+    [worker] = (await answers(f"{gateway.url}/v1/workers"))["data"]
+
+    drained = await deployment.run("workers", "drain", worker["id"], BACKHAUL_URL=gateway.url)
+    await leaving.says("is asked to leave")
+    late = await submit(gateway.url, "probe.echo", {"value": "late"})
+    await walker.step()
+    code = await asyncio.to_thread(leaving.wait)
+
+    assert (drained.returncode, drained.stdout) == (0, f"worker {worker['id']} is draining\n")
+    assert code == 0
+    task = await answers(f"{gateway.url}/v1/tasks/{task_id}")
+    assert (task["status"], task["attempt"]) == ("succeeded", 1)
+    assert (await answers(f"{gateway.url}/v1/tasks/{late}"))["status"] == "queued"
+    assert (await answers(f"{gateway.url}/v1/workers"))["data"] == []
+
+
 async def test_a_ledger_and_a_worker_tell_their_health_where_a_port_is_set(deployment: Deployment) -> None:
     ports = {"ledger": free_port(), "worker": free_port()}
     deployment.ledger(BACKHAUL_PORT=str(ports["ledger"]))

@@ -1,6 +1,7 @@
-"""Commands that list what the platform consists of."""
+"""Commands for what the platform consists of: kinds, and the workers that do them."""
 
 import asyncio
+from typing import Annotated
 
 import typer
 
@@ -8,11 +9,13 @@ from backhaul.cli.options import AsJson, Url
 
 _PANEL = "Platform"
 
+group = typer.Typer(help="Who does the work: list workers, have one leave.")
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (kinds, workers):
-        app.command(rich_help_panel=_PANEL)(command)
+    app.command(rich_help_panel=_PANEL)(kinds)
+    app.add_typer(group, name="workers", rich_help_panel=_PANEL, no_args_is_help=False)
 
 
 def kinds(url: Url = None, as_json: AsJson = False) -> None:
@@ -20,9 +23,21 @@ def kinds(url: Url = None, as_json: AsJson = False) -> None:
     asyncio.run(_kinds(url, as_json=as_json))
 
 
-def workers(url: Url = None, as_json: AsJson = False) -> None:
-    """Who does the work."""
-    asyncio.run(_workers(url, as_json=as_json))
+@group.callback(invoke_without_command=True)
+def workers(context: typer.Context, url: Url = None, as_json: AsJson = False) -> None:
+    """Who does the work: list workers, have one leave."""
+    if context.invoked_subcommand is None:
+        asyncio.run(_workers(url, as_json=as_json))
+
+
+@group.command()
+def drain(
+    worker_id: Annotated[str, typer.Argument(metavar="ID", help="A worker: `backhaul workers` lists them.")],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a worker leave. It finishes what it can within its grace; the rest goes on elsewhere."""
+    asyncio.run(_drain(url, worker_id, as_json=as_json))
 
 
 async def _kinds(url: str | None, *, as_json: bool) -> None:
@@ -53,3 +68,11 @@ async def _workers(url: str | None, *, as_json: bool) -> None:
         print(f"[{','.join(worker.model_dump_json() for worker in found)}]")
     else:
         output().print(tables.workers(found) if found else "no worker is there: start one with `backhaul worker`")
+
+
+async def _drain(url: str | None, worker_id: str, *, as_json: bool) -> None:
+    from backhaul.cli.session import gateway
+
+    async with gateway(url) as client:
+        worker = await client.drain_worker(worker_id)
+    print(worker.model_dump_json(indent=2) if as_json else f"worker {worker.id} is {worker.state}")

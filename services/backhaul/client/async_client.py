@@ -107,6 +107,11 @@ class AsyncClient:
         """Who does the work."""
         return answers.value(WorkerPage, await self._connection.call("GET", "/v1/workers")).data
 
+    async def drain_worker(self, worker_id: str) -> WorkerInfo:
+        """Have a worker finish or hand back what it has, take nothing more, and leave. Raises `NotFound`."""
+        answer = await self._connection.call("POST", f"/v1/workers/{quote(worker_id, safe='')}/drain")
+        return answers.value(WorkerInfo, answer)
+
     async def queues(self) -> Sequence[QueueInfo]:
         """Where tasks wait, and how fast that goes."""
         return answers.value(QueuePage, await self._connection.call("GET", "/v1/queues")).data

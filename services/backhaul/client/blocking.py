@@ -147,6 +147,10 @@ class Client:
         """Who does the work."""
         return self._thread.run(self._client.workers())
 
+    def drain_worker(self, worker_id: str) -> WorkerInfo:
+        """Have a worker finish or hand back what it has, take nothing more, and leave. Raises `NotFound`."""
+        return self._thread.run(self._client.drain_worker(worker_id))
+
     def queues(self) -> Sequence[QueueInfo]:
         """Where tasks wait, and how fast that goes."""
         return self._thread.run(self._client.queues())

@@ -14,7 +14,7 @@ from backhaul.gateway.tasks import Tasks
 from backhaul.gateway.webhookcalls import webhook_calls
 from backhaul.gateway.wide_events import WideEvents
 from backhaul_contracts.events import EventPage, EventType
-from backhaul_contracts.listings import KindInfo, KindPage, WorkerPage
+from backhaul_contracts.listings import KindInfo, KindPage
 from backhaul_contracts.problems import PROBLEM_JSON, Problem
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
 from backhaul_contracts.tasks import Status, Task, TaskPage
@@ -188,13 +188,6 @@ KIND = Operation(
     answers={200: ("The kind.", {JSON: KindInfo})},
     problems=(404, 503),
 )
-LIST_WORKERS = Operation(
-    scope=Scope.READ,
-    tag="workers",
-    summary="List workers",
-    answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
-    problems=(503,),
-)
 ALIVE = Operation(
     scope=None, tag="health", summary="Whether the process lives", answers={200: ("It does.", {JSON: None})}
 )
@@ -234,7 +227,6 @@ def routes(gateway: Gateway) -> list[Route]:
             ("DELETE", "/v1/tasks/{task_id}", tasks.delete, DELETE_TASK),
             ("GET", "/v1/kinds", kinds.list_kinds, LIST_KINDS),
             ("GET", "/v1/kinds/{kind}", kinds.kind, KIND),
-            ("GET", "/v1/workers", kinds.list_workers, LIST_WORKERS),
             *operator_calls(gateway),
             *webhook_calls(gateway),
             ("GET", "/healthz", health.alive, ALIVE),

@@ -1,4 +1,4 @@
-"""What can be asked for, and who is there to do it: `/v1/kinds` and `/v1/workers`."""
+"""What can be asked for: `/v1/kinds`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from backhaul_contracts.listings import KindInfo, RefusedAnnouncement
 
 
 class Kinds:
-    """The endpoints that show kinds and workers."""
+    """The endpoints that show kinds."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -33,10 +33,6 @@ class Kinds:
         spec = await answered(self._gateway.catalogue.kind(request.path("kind")))
         alive, refusals = await self._alive(), await answered(self._gateway.store.refusals())
         return Reply(200, _kind(spec, alive, refusals).model_dump_json().encode())
-
-    async def list_workers(self, request: Request) -> ASGIApp:
-        no_parameters(request)
-        return _page(await answered(self._gateway.store.workers()))
 
     async def _alive(self) -> Counter[str]:
         workers = await answered(self._gateway.store.workers())

@@ -6,11 +6,28 @@ from backhaul.gateway.deadletters import MOST_LETTERS, DeadLetters
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.queues import Queues
 from backhaul.gateway.routes import JSON, Endpoint, Operation, in_path, query
+from backhaul.gateway.workers import Workers
 from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
-from backhaul_contracts.listings import QueueInfo, QueuePage
+from backhaul_contracts.listings import QueueInfo, QueuePage, WorkerInfo, WorkerPage
 
 _TEXT = {"type": "string"}
 _QUEUE = in_path("name", "Its name, such as `digest`.")
+LIST_WORKERS = Operation(
+    scope=Scope.READ,
+    tag="workers",
+    summary="List workers",
+    answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
+    problems=(503,),
+)
+DRAIN = Operation(
+    scope=Scope.ADMIN,
+    tag="workers",
+    summary="Drain a worker",
+    description="With its next beat it takes no more tasks, finishes or hands back what it has, and leaves for good.",
+    parameters=(in_path("worker_id", "As the list names it."),),
+    answers={202: ("The worker.", {JSON: WorkerInfo})},
+    problems=(404, 503),
+)
 LIST_QUEUES = Operation(
     scope=Scope.READ,
     tag="queues",
@@ -79,8 +96,10 @@ DELETE_DEAD_LETTER = Operation(
 
 def operator_calls(gateway: Gateway) -> list[tuple[str, str, Endpoint, Operation]]:
     """Method, path, endpoint and description of each."""
-    queues, letters = Queues(gateway), DeadLetters(gateway)
+    workers, queues, letters = Workers(gateway), Queues(gateway), DeadLetters(gateway)
     return [
+        ("GET", "/v1/workers", workers.list_workers, LIST_WORKERS),
+        ("POST", "/v1/workers/{worker_id}/drain", workers.drain_worker, DRAIN),
         ("GET", "/v1/queues", queues.list_queues, LIST_QUEUES),
         ("POST", "/v1/queues/{name}/pause", queues.pause_queue, PAUSE),
         ("POST", "/v1/queues/{name}/resume", queues.resume_queue, RESUME),

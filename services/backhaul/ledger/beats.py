@@ -82,6 +82,7 @@ class BeatDesk:
             known=lease.known,
             lease_seconds=self._lease.total_seconds(),
             calls_done=calls_done,
+            drain=lease.drain,
             refused=refused,
             stop=[stop for held in beat.held if (stop := _stop(held, lease, now)) is not None],
         )

@@ -5,6 +5,7 @@ of a worker that has said farewell stays as it is, so that whatever was still on
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import (
@@ -87,7 +88,7 @@ _BEAT = (
         },
         where=~IS_GONE,
     )
-    .returning(workers.c.id, workers.c.announced)
+    .returning(workers.c.id, workers.c.announced, workers.c.drain)
 )
 _HELD_BY = (
     select(*record_columns())
@@ -102,6 +103,7 @@ _LAPSED = (
     .where(IS_HELD, workers.c.id.is_(None) | (workers.c.lease_until <= store_now()))
     .limit(bindparam("most", type_=Integer))
 )
+_DRAIN = update(workers).where(workers.c.id == bindparam("worker_id"), ~IS_GONE).values(drain=true())
 _END = update(workers).where(IS_ALIVE).values(lease_until=store_now())
 
 
@@ -127,11 +129,19 @@ def beat(connection: Connection, beats: Sequence[Beat], lease: timedelta) -> lis
         }
         for _, beat in sorted(latest.items())
     ]
-    known = {worker_id for worker_id, announced in connection.execute(_BEAT, _beats.rows(given)) if announced}
+    told = connection.execute(_BEAT, _beats.rows(given)).all()
+    known = {row.id for row in told if row.announced}
+    drained = {row.id for row in told if row.drain}
     held: dict[str | None, list[Record]] = {}
     for record in map(read_record, connection.execute(_HELD_BY, _ids.values(latest))):
         held.setdefault(record.worker_id, []).append(record)
-    return [_leases(beat, beat.worker_id in known, held.get(beat.worker_id, ())) for beat in beats]
+    return [
+        replace(
+            _leases(beat, beat.worker_id in known, held.get(beat.worker_id, ())),
+            drain=beat.worker_id in drained,
+        )
+        for beat in beats
+    ]
 
 
 def _leases(beat: Beat, known: bool, held: Iterable[Record]) -> Leases:
@@ -154,6 +164,11 @@ def _leases(beat: Beat, known: bool, held: Iterable[Record]) -> Leases:
 def lapsed(connection: Connection, limit: int) -> list[Lose]:
     """See `Store.lapsed`. An attempt of a worker that nobody remembers has lapsed too."""
     return [Lose(TaskId(task_id), attempt) for task_id, attempt in connection.execute(_LAPSED, {"most": limit})]
+
+
+def drain(connection: Connection, worker_id: str) -> None:
+    """See `Store.drain`."""
+    connection.execute(_DRAIN, {"worker_id": worker_id})
 
 
 def end(connection: Connection) -> None:

@@ -60,7 +60,7 @@ WORKERS = (
         workers.c.version,
         workers.c.slots,
         workers.c.running,
-        case((workers.c.lease_until <= store_now(), "lost"), else_=workers.c.state),
+        case((workers.c.lease_until <= store_now(), "lost"), (workers.c.drain, "draining"), else_=workers.c.state),
         workers.c.heartbeat_at,
     )
     .where(workers.c.heartbeat_at > store_now() - length_ms(_REMEMBERED), workers.c.state != "gone")

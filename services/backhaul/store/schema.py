@@ -142,6 +142,7 @@ workers = Table(
     Column("announced", Boolean, nullable=False, server_default=false()),
     Column("heartbeat_at", BigInteger),
     Column("lease_until", BigInteger, nullable=False),
+    Column("drain", Boolean, nullable=False, server_default=false()),
     postgresql_with={"fillfactor": "50"},
 )
 

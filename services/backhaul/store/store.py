@@ -141,6 +141,9 @@ class SqlStore(SqlWebhookStore):
     async def workers(self) -> list[WorkerInfo]:
         return await self._runner.read(reading.read_workers)
 
+    async def drain(self, worker_id: str) -> None:
+        await self._runner.execute(partial(leases.drain, worker_id=worker_id))
+
     async def purge(self, limit: int) -> int:
         return await self._runner.transact(partial(retention.purge, limit=limit))
 

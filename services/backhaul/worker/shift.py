@@ -1,6 +1,7 @@
 """A shift: all the parts of one worker at work, put together."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +34,8 @@ from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
 from backhaul_contracts.claims import ClaimAnswer, Grant
 from backhaul_contracts.kinds import RefusedKind
 from backhaul_contracts.reports import Ruling
+
+_log = logging.getLogger("backhaul.worker")
 
 _CAUSES = {StopReason.CANCELLED: StopCause.CANCELLED, StopReason.REPLACED: StopCause.REPLACED}
 
@@ -220,6 +223,8 @@ class Shift:
         if self.service.has_exclusive:
             self.exclusive.renew()
         self.refused = self.refused or answer.refused
+        if answer.drain and not self.leave.is_set():
+            _log.info("worker %s is asked to leave by an operator", self._terms.worker_id)
         if answer.drain or self.refused:
             self.leave.set()
 

@@ -104,7 +104,7 @@ class Leases:
 
     `known` is false if the worker must announce its kinds (again). `unclaimed` are attempts granted to it that its
     beat proves lost: neither held nor under a pending claim, and granted to a claim older than the beat.
-    `left` are those that its farewell lists: reports on them may still be on their way.
+    `left` are those that its farewell lists: reports on them may still be on their way. `drain`: it is asked to leave.
     """
 
     worker_id: str
@@ -112,6 +112,7 @@ class Leases:
     current: Mapping[TaskId, Record] = field(default_factory=dict)
     unclaimed: tuple[Record, ...] = ()
     left: tuple[Record, ...] = ()
+    drain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +268,10 @@ class Store(WebhookStore, Protocol):
 
     async def workers(self) -> list[WorkerInfo]:
         """Every worker heard of within the last day."""
+        ...
+
+    async def drain(self, worker_id: str) -> None:
+        """Have a worker leave: from now on its beats are told so, and it is listed as `draining`."""
         ...
 
     async def purge(self, limit: int) -> int:
