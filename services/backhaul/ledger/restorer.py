@@ -1,13 +1,15 @@
 """The restorer: what was deleted from the broker while the platform is at work is declared anew."""
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.clock import Clock
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.ports.broker import Broker
-from backhaul.core.topology import Queue, Topology
+from backhaul.core.topology import Topology
 
 _log = logging.getLogger("backhaul.ledger")
 
@@ -24,41 +26,43 @@ class Restorer:
     def __init__(self, broker: Broker, clock: Clock, *, shards: int) -> None:
         self._broker = broker
         self._clock = clock
-        self._expected = topology.platform(shards)
-        self._kept: dict[str, Topology] = {}
-        self._told = ""
+        self._kept = _each(topology.platform(shards))
+        self._complaints = Complaints(_log)
 
     def keep(self, queues: Topology) -> None:
         """Look after the queues of a service, too. Events that are published while one is missing are lost to it."""
-        for queue in queues.queues:
-            self._kept[queue.name] = queues
+        self._kept.update(_each(queues))
 
     async def run(self) -> None:
         """Look every few seconds, until cancelled."""
         while True:
             await self._clock.sleep(_LOOK)
-            try:
+            with suppress(BrokerUnavailable):  # it is looked again
                 await self.restore()
-            except (BrokerUnavailable, ConfigurationError) as error:
-                if self._told != (told := str(error)):
-                    _log.warning("it cannot be seen whether every queue stands: %s", error)
-                self._told = told
 
     async def restore(self) -> None:
-        """Declare what is missing, with its bindings. Raises what an outage raises, and `ConfigurationError` if this
-        user may not declare."""
+        """Declare what is missing, with its bindings; what cannot be had is told once. Raises `BrokerUnavailable`."""
         if not self._broker.connected:
             return
-        for queue in self._expected.queues:
-            if await self._broker.ready(queue.name) is None:
-                await self._restore(queue)
-        for name, wanted in self._kept.items():
-            if await self._broker.ready(name) is None:
-                _log.error("queue %s was deleted, with all it held: it is declared anew", name)
-                await self._broker.declare(wanted)
-        self._told = ""
+        for name, wanted in list(self._kept.items()):  # a service may come meanwhile
+            try:
+                await self._restore(name, wanted)
+            except ConfigurationError as error:
+                self._complaints.say(f"queue {name}", error)
+            else:
+                self._complaints.settle(f"queue {name}")
 
-    async def _restore(self, queue: Queue) -> None:
-        _log.error("queue %s was deleted, with all it held: it is declared anew", queue.name)
-        bindings = tuple(binding for binding in self._expected.bindings if binding.queue == queue.name)
-        await self._broker.declare(Topology(self._expected.exchanges, (queue,), bindings))
+    async def _restore(self, name: str, wanted: Topology) -> None:
+        if await self._broker.ready(name) is None:
+            _log.error("queue %s was deleted, with all it held: it is declared anew", name)
+            await self._broker.declare(wanted)
+
+
+def _each(whole: Topology) -> dict[str, Topology]:
+    """What makes a queue anew, for each."""
+    return {
+        queue.name: Topology(
+            whole.exchanges, (queue,), tuple(binding for binding in whole.bindings if binding.queue == queue.name)
+        )
+        for queue in whole.queues
+    }

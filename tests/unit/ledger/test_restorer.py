@@ -6,9 +6,11 @@ import pytest
 
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core import topology
+from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.broker import Message
 from backhaul.ledger.restorer import Restorer
 from backhaul.testing import ManualClock
+from backhaul_contracts.kinds import Interest
 
 
 @pytest.fixture
@@ -54,3 +56,42 @@ async def test_a_broker_that_is_down_is_left_alone(broker: MemoryBroker, restore
 
     await broker.start()
     assert await broker.ready(topology.CLAIMS) is None
+
+
+async def test_a_service_that_comes_while_it_looks_is_looked_after_too(
+    broker: MemoryBroker, restorer: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = broker.ready
+
+    async def ready(queue: str) -> int | None:
+        if queue == topology.event_queue("shop", "mail"):
+            restorer.keep(topology.event_queues([Interest(service="shop", name="index", patterns=["task.#"])]))
+        return await look(queue)
+
+    restorer.keep(topology.event_queues([Interest(service="shop", name="mail", patterns=["task.#"])]))
+    monkeypatch.setattr(broker, "ready", ready)
+
+    await restorer.restore()
+    await restorer.restore()
+
+    assert await look(topology.event_queue("shop", "index")) == 0
+
+
+async def test_a_queue_that_cannot_be_looked_at_holds_up_no_other_and_is_told_once(
+    broker: MemoryBroker, restorer: Restorer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look = broker.ready
+
+    async def ready(queue: str) -> int | None:
+        if queue == topology.CLAIMS:
+            raise ConfigurationError("the queue must not be read")
+        return await look(queue)
+
+    monkeypatch.setattr(broker, "ready", ready)
+
+    await restorer.restore()
+    await restorer.restore()
+
+    assert await look(topology.CLAIMS) is None
+    assert await look(topology.ledger_queue(1)) == 0
+    assert caplog.text.count("the queue must not be read") == 1
