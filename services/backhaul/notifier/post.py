@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 
 import httpcore
-import httpx
 
 from backhaul.core.clock import Clock
 from backhaul.notifier.network import AddressRefused, GuardedNetwork, Resolve, UnknownHost
@@ -43,7 +42,9 @@ class Post:
 
     @cached_property
     def _pool(self) -> httpcore.AsyncConnectionPool:
-        """Made for the first webhook: certificates take a while to load, and many platforms send none."""
+        """Made for the first webhook: certificates and httpx take a while to load, and many platforms send none."""
+        import httpx
+
         return httpcore.AsyncConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
             max_connections=None,

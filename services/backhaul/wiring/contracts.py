@@ -7,10 +7,8 @@ from typing import Any
 
 from backhaul.core.clock import SystemClock
 from backhaul.core.errors import ConfigurationError
-from backhaul.core.promises import broken_kinds, broken_schemas
 from backhaul.settings import Settings
 from backhaul_contracts.kinds import KindSpec
-from backhaul_contracts.schemas import schemas
 
 _SCHEMAS, _KINDS = "schemas", "kinds"
 
@@ -18,6 +16,7 @@ _SCHEMAS, _KINDS = "schemas", "kinds"
 def contract_files(targets: Sequence[str] = ()) -> dict[str, str]:
     """Every file by its path: JSON Schemas, `asyncapi.yaml`, `openapi.json`, and a file for each kind of `targets`."""
     from backhaul.core.asyncapi import asyncapi
+    from backhaul_contracts.schemas import schemas
 
     kinds = {f"{_KINDS}/{name}.json": spec.model_dump_json(indent=2) + "\n" for name, spec in _kinds(targets).items()}
     return {
@@ -33,6 +32,9 @@ def broken_contracts(folder: Path, targets: Sequence[str] = ()) -> list[str]:
 
     Raises `ConfigurationError` if there is nothing to compare with, or a service cannot be loaded.
     """
+    from backhaul.core.promises import broken_kinds, broken_schemas
+    from backhaul_contracts.schemas import schemas
+
     before = {path.stem: _loaded(path) for path in sorted((folder / _SCHEMAS).glob("*.json"))}
     if not before:
         raise ConfigurationError(f"{folder} holds no contracts to compare with: write them with `contracts export`")
