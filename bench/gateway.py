@@ -12,14 +12,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import uvloop
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core import topology
@@ -53,6 +54,14 @@ KIND = KindSpec(
 
 async def serve(database_url: str, port: int) -> None:
     """A gateway on `port` until SIGTERM."""
+    async with gateway_app(database_url) as app:
+        add_empty_call(app)
+        await serve_app(app, port)
+
+
+@asynccontextmanager
+async def gateway_app(database_url: str) -> AsyncIterator[FastAPI]:
+    """A whole gateway, and its broker in this process."""
     settings = Settings(database_url=database_url)  # type: ignore[arg-type]
     clock = SystemClock()
     store, broker = open_store(settings, clock), MemoryBroker()
@@ -63,17 +72,20 @@ async def serve(database_url: str, port: int) -> None:
     await broker.declare(topology.task_queues([KIND.queue]))
     relay = Relay(store, broker, clock)
     gateway = Gateway(store, broker, relay, settings=settings, clock=clock)
-    app = create_app(gateway)
-    add_empty_call(app)
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with asyncio.TaskGroup() as group:
         loops = [group.create_task(relay.run()), group.create_task(gateway.run())]
-        async with HttpServer(app, "127.0.0.1", port, on_stop=gateway.drain).running():
-            await stopped.wait()
+        yield create_app(gateway)
         for loop in loops:
             loop.cancel()
     await store.stop()
+
+
+async def serve_app(app: ASGIApp, port: int, longest_message: int | None = None) -> None:
+    """As the platform serves, until SIGTERM. Streams that are open then are cut off."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    async with HttpServer(app, "127.0.0.1", port, on_stop=lambda: None, longest_message=longest_message).running():
+        await stopped.wait()
 
 
 def add_empty_call(app: FastAPI) -> None:
@@ -85,15 +97,15 @@ def add_empty_call(app: FastAPI) -> None:
 
 
 @contextmanager
-def gateway_process(database_url: str) -> Iterator[tuple[psutil.Process, int]]:
-    """A process of its own, and its port."""
+def served(module: str, what: str) -> Iterator[tuple[psutil.Process, int]]:
+    """A process of its own that serves, `python -m MODULE serve WHAT PORT`, and its port."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.gateway", "serve", database_url, str(port)])
+    process = subprocess.Popen([sys.executable, "-m", module, "serve", what, str(port)])
     try:
         yield psutil.Process(process.pid), port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 async def measure(name: str, process: psutil.Process, port: int) -> None:
@@ -124,19 +136,20 @@ async def timed(
 
 
 async def answering(port: int) -> None:
-    """Return when the gateway serves."""
-    async with asyncio.timeout(20):
+    """Return when something serves."""
+    async with asyncio.timeout(30):
         while True:
             try:
-                await load(port, [get("/healthz")], 200, connections=1)
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
                 await asyncio.sleep(0.05)
             else:
+                writer.close()
                 return
 
 
 def run(name: str, database_url: str) -> None:
-    with gateway_process(database_url) as (process, port):
+    with served("bench.gateway", database_url) as (process, port):
         uvloop.run(measure(name, process, port))
 
 

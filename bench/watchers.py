@@ -8,12 +8,10 @@ All are served by the same uvicorn, and streams end with the event. The client s
 
 import asyncio
 import resource
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -26,43 +24,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
-from backhaul.core.clock import SystemClock
-from backhaul.core.relay import Relay
-from backhaul.gateway import Gateway, create_app
-from backhaul.settings import Settings
-from backhaul.wiring import open_store
 from backhaul.wiring.garbage import calm_garbage_collector
-from backhaul.wiring.http import HttpServer
-from bench.gateway import BODY, KIND
-from tests.support.ports import free_port
+from bench.gateway import BODY, answering, gateway_app, serve_app, served
 
 COUNT = 10_000
 AT_ONCE = 200
 LONGEST = 120
 EVENT = b"task.cancelled"
-
-
-@asynccontextmanager
-async def gateway_app() -> AsyncIterator[ASGIApp]:
-    """A whole gateway on an embedded store and broker."""
-    settings, clock = Settings(), SystemClock()
-    store, broker = open_store(Settings(database_url="sqlite:///:memory:"), clock), MemoryBroker()  # type: ignore[arg-type]
-    await store.start()
-    await store.announce([KIND])
-    await broker.start()
-    await broker.declare(topology.platform(1))
-    await broker.declare(topology.task_queues([KIND.queue]))
-    relay = Relay(store, broker, clock)
-    gateway = Gateway(store, broker, relay, settings=settings, clock=clock)
-    async with asyncio.TaskGroup() as group:
-        loops = [group.create_task(relay.run()), group.create_task(gateway.run())]
-        yield create_app(gateway)
-        gateway.drain()
-        for loop in loops:
-            loop.cancel()
-    await store.stop()
 
 
 @asynccontextmanager
@@ -88,14 +56,9 @@ async def bare_app() -> AsyncIterator[ASGIApp]:
 
 async def serve(what: str, port: int) -> None:
     """Until SIGTERM."""
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with (
-        gateway_app() if what == "gateway" else bare_app() as app,
-        HttpServer(app, "127.0.0.1", port, on_stop=lambda: None, longest_message=2**20).running(),
-    ):
+    async with gateway_app("sqlite:///:memory:") if what == "gateway" else bare_app() as app:
         calm_garbage_collector()
-        await stopped.wait()
+        await serve_app(app, port, longest_message=2**20)
 
 
 class Watcher(asyncio.Protocol):
@@ -188,41 +151,17 @@ async def opened(port: int, watcher: Callable[[], Watcher], count: int) -> list[
     return watchers
 
 
-@contextmanager
-def served(what: str) -> Iterator[tuple[psutil.Process, int]]:
-    """A process of its own, and its port."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.watchers", "serve", what, str(port)])
-    try:
-        yield psutil.Process(process.pid), port
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-async def answering(port: int) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
-
-
 async def compare(count: int) -> None:
     async with asyncio.timeout(4 * LONGEST):
-        with served("bare") as (process, port):
+        with served("bench.watchers", "bare") as (process, port):
             await answering(port)
             bare = await measure(process, port, lambda: Watcher(stream_request("/events")), "/fire", count)
-        with served("gateway") as (process, port):
+        with served("bench.watchers", "gateway") as (process, port):
             task = await submitted(port)
             ours = await measure(
                 process, port, lambda: Watcher(stream_request(f"{task}/events")), f"{task}/cancel", count
             )
-        with served("gateway") as (process, port):
+        with served("bench.watchers", "gateway") as (process, port):
             task = await submitted(port)
             task_id = task.rpartition("/")[2]
             sockets = await measure(process, port, lambda: Subscriber(task_id), f"{task}/cancel", count)
