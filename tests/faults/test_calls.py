@@ -114,5 +114,7 @@ async def test_cancelling_the_caller_ends_the_family(scene: Scene) -> None:
         await client.post(f"/v1/tasks/{task_id}/cancel")
 
     await scene.shows(task_id, "cancelled")
-    for child in await scene.children(task_id):
+    children = await scene.children(task_id)
+    assert len(children) == 2
+    for child in children:
         await scene.shows(child["id"], "cancelled")

@@ -479,6 +479,12 @@ class TestI12:
     def test_a_task_that_nobody_submitted_is_caught(self) -> None:
         assert found(history(without(story(), Submitted))) == {"I12"}
 
+    def test_each_task_that_nobody_submitted_is_caught(self) -> None:
+        ids = ("tsk_7", "tsk_8", "tsk_9")
+        strangers = [each for id_ in ids for each in (log(A_SUCCESS, task_id=id_), final(log(A_SUCCESS, task_id=id_)))]
+
+        assert [each.task_id for each in check(history(story(), *strangers))] == list(ids)
+
     def test_a_task_whose_submit_was_refused_is_caught(self) -> None:
         refused = submitted(answer=Answer.REFUSED, task_id=None, status=None, seq=None, key="tsk_1")
         rejected = replaced([refused], refused, code="invalid_input")

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from tests.proof.checker import check
 from tests.simulation.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`what`: the number of the invariant, or `other`."""
+    """`what`: the number of the invariant, `crash`, or `other`: a promise beside the invariants."""
 
     what: str
     text: str
@@ -17,9 +18,5 @@ class Finding:
 
 
 def findings(witness: Witness) -> list[Finding]:
-    found = [Finding("other", text) for text in witness.broken]
-    try:
-        from tests.proof.checker import check
-    except ImportError:
-        return found
+    found = [Finding("crash", text) for text in witness.crashed] + [Finding("other", text) for text in witness.broken]
     return found + [Finding(str(each.invariant), str(each)) for each in check(witness.history)]

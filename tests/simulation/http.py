@@ -139,7 +139,7 @@ async def _serve(gateway: GatewayRole, process: Process, exchange: Exchange) -> 
         exchange.break_off()
         raise
     except Exception as error:  # noqa: BLE001 - what nobody foresaw is a finding
-        gateway.ground.witness.broken.append(
+        gateway.ground.witness.crashed.append(
             f"{process.name}: {scope['method']} {scope['path']} failed: {type(error).__name__}: {error}"
         )
         exchange.break_off()

@@ -49,7 +49,7 @@ Mutation = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`caught`: findings that tell of it, by invariant (`other`: a promise beside them); one of them must be found."""
+    """`caught`: what tells of it, an invariant or words of a promise beside them; one of them must be found."""
 
     name: str
     caught: frozenset[str]
@@ -74,6 +74,10 @@ def _without_index() -> Iterator[None]:
     empty.execute("CREATE UNIQUE INDEX tasks_key ON tasks (tenant, key) WHERE key IS NOT NULL")
 
 
+_LOST = "there is no such task"
+_FORGOTTEN = "was recorded before"
+_UNPUBLISHED = "was never published"
+
 MUTANTS: dict[str, Mutant] = {}
 
 
@@ -86,11 +90,13 @@ def mutant(*caught: str, harm: str | None = None) -> Callable[[Mutation], Mutati
     return add
 
 
-@mutant("I5", "I6")
+@mutant("I5", harm="isolate")
 def reports_of_any_attempt_are_recorded() -> AbstractContextManager[Any]:
     def fence(record: Record, report: cmd.Report) -> Refusal | None:
-        return None if record.status.held else Refusal(record, Ruling.STALE)
+        current = record.attempt == report.attempt and record.token == report.token
+        return None if record.status.held and not current else real(record, report)
 
+    real = reporting._fence
     return patch("backhaul.core.reporting._fence", fence)
 
 
@@ -126,7 +132,7 @@ def a_cancel_overwrites_the_end_of_its_task() -> AbstractContextManager[Any]:
     return patch.dict(transitions._DECISIONS, {cmd.Cancel: cancel})
 
 
-@mutant("other", harm="ledger store.accept before")
+@mutant(_LOST, harm="ledger store.accept before")
 def the_intake_acknowledges_before_the_commit() -> AbstractContextManager[Any]:
     real = Handling._run
 
@@ -137,7 +143,7 @@ def the_intake_acknowledges_before_the_commit() -> AbstractContextManager[Any]:
     return patch.object(Handling, "_run", run)
 
 
-@mutant("I1", "I6", "other", harm="ledger store.advance before")
+@mutant("I1", "I6", _FORGOTTEN, harm="ledger store.advance before")
 def reports_are_acknowledged_and_answered_before_the_commit() -> AbstractContextManager[Any]:
     real = Recorder.handle
 
@@ -157,7 +163,7 @@ def reports_are_acknowledged_and_answered_before_the_commit() -> AbstractContext
     return patch.object(Recorder, "handle", handle)
 
 
-@mutant("other")
+@mutant(_UNPUBLISHED)
 def the_relay_settles_before_it_publishes() -> AbstractContextManager[Any]:
     real = Relay._publish_durable
 
@@ -168,7 +174,7 @@ def the_relay_settles_before_it_publishes() -> AbstractContextManager[Any]:
     return patch.object(Relay, "_publish_durable", publish)
 
 
-@mutant("other")
+@mutant(_UNPUBLISHED)
 def nothing_is_written_into_the_outbox() -> AbstractContextManager[Any]:
     def under(outbox_id: int | None, dispatch: Dispatch) -> Dispatch:
         owes = bool(dispatch.tokens) or any(each.event.type.public for each in dispatch.happenings)
@@ -180,7 +186,7 @@ def nothing_is_written_into_the_outbox() -> AbstractContextManager[Any]:
     )
 
 
-@mutant("I9", "other")
+@mutant("I9")
 def nobody_sweeps_the_outbox() -> AbstractContextManager[Any]:
     return patch("backhaul.store.debts.owed", lambda *_, **__: [])
 
@@ -274,7 +280,7 @@ def a_leaving_worker_hands_back_what_still_runs() -> AbstractContextManager[Any]
     return patch("backhaul.worker.worker.drain", hasty)
 
 
-@mutant("I7", "other")
+@mutant("I7")
 def nobody_looks_for_lost_live_events() -> AbstractContextManager[Any]:
     async def run(audit: Audit) -> None:
         await NEVER
@@ -298,8 +304,17 @@ def a_jump_in_live_events_is_passed_on() -> AbstractContextManager[Any]:
 def a_reconnect_forgets_its_cursor() -> AbstractContextManager[Any]:
     real: Any = Reading.__init__
 
-    def begin(reading: Reading, *arguments: Any) -> None:
-        *others, cursor = arguments
-        real(reading, *others, None if cursor is None else min(cursor + 1, others[-1].record.seq))
+    def begin(
+        reading: Reading,
+        feed: Any,
+        store: Any,
+        clock: Any,
+        watcher: Any,
+        snapshot: Any,
+        cursor: int | None,
+        links: Any = None,
+    ) -> None:
+        later = None if cursor is None else min(cursor + 1, snapshot.record.seq)
+        real(reading, feed, store, clock, watcher, snapshot, later, links)
 
     return patch.object(Reading, "__init__", begin)

@@ -102,6 +102,8 @@ def _logged(event: Event) -> LoggedEvent:
     from datetime import datetime
 
     data = codec.loads(event.data)
+    said = _said(event.type, data)
+    strangers = (attempt for attempt, _ in said if attempt != event.attempt)
     due = data.get("retry_at") or data.get("scheduled_for")
     return LoggedEvent(
         task_id=event.task_id,
@@ -112,16 +114,20 @@ def _logged(event: Event) -> LoggedEvent:
         worker=data.get("worker_id") if event.type == "task.started" else None,
         due=datetime.fromisoformat(due) if due else None,
         digest=digest(data),
-        numbers=_numbers(event.type, data),
+        numbers=tuple(number for _, number in said),
+        said_by=next(strangers, event.attempt) if said else None,
     )
 
 
-def _numbers(type_: str, data: Any) -> tuple[int, ...]:
+def _said(type_: str, data: Any) -> list[tuple[int, int]]:
+    """What the handler said, as attempt and number; joined pieces of text are several."""
     if type_ == "task.progress":
-        return (int(data["done"]),)
+        return [(int(data["note"]), int(data["done"]))]
     if type_ == "task.log":
-        return (data["fields"]["n"],) if "n" in data["fields"] else ()
+        return [(data["fields"]["attempt"], data["fields"]["n"])] if "n" in data["fields"] else []
     if type_ != "task.output":
-        return ()
+        return []
     delta = data["delta"]
-    return tuple(map(int, re.findall(r"\d+", delta))) if isinstance(delta, str) else (delta["n"],)
+    if isinstance(delta, str):
+        return [(int(attempt), int(number)) for attempt, number in re.findall(r"(\d+)\.(\d+)", delta)]
+    return [(delta["attempt"], delta["n"])]

@@ -146,7 +146,7 @@ class Role:
             await self._connect(self.broker)
             await self._work(process, store, broker, self._stop)
         except Exception as error:  # noqa: BLE001 - it is what the simulation is looking for
-            ground.witness.broken.append(f"{process.name} failed by itself: {_told(error)}")
+            ground.witness.crashed.append(f"{process.name} failed by itself: {_told(error)}")
         await broker.stop()
         ground.witness.note(f"{process.name} ends")
         self._gone(process)

@@ -43,7 +43,7 @@ async def alone(input: dict[str, Any], ctx: Context) -> int:
 
 
 class _Run:
-    """One attempt. It counts whatever it says, from 1."""
+    """One attempt. Whatever it says names it, and is counted from 1."""
 
     def __init__(self, ctx: Context, *, exclusive: bool) -> None:
         self._witness = WITNESS.get()
@@ -86,13 +86,13 @@ class _Run:
     async def _say(self, how: str) -> None:
         self._said += 1
         if how == "text":
-            await self._ctx.output(f"{self._said} ")
+            await self._ctx.output(f"{self._ctx.attempt}.{self._said} ")
         elif how == "json":
-            await self._ctx.output({"n": self._said})
+            await self._ctx.output({"attempt": self._ctx.attempt, "n": self._said})
         elif how == "progress":
-            await self._ctx.progress(self._said, 100)
+            await self._ctx.progress(self._said, 100, note=str(self._ctx.attempt))
         else:
-            await self._ctx.log("line", n=self._said)
+            await self._ctx.log("line", attempt=self._ctx.attempt, n=self._said)
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -33,6 +33,8 @@ class Witness:
         """Exclusive handlers that are at work, by worker, task and attempt."""
         self.broken: list[str] = []
         """What contradicts a promise that no observation can express."""
+        self.crashed: list[str] = []
+        """What ended, or answered, in a way that nobody foresaw."""
         self._clock = clock
         self._trace = trace
         self._hash = hashlib.blake2b(digest_size=16)

@@ -118,7 +118,9 @@ async def test_every_reference_in_openapi_leads_somewhere(stage: Stage) -> None:
     text = (await stage.http.get("/openapi.json")).text
     document = codec.loads(text)
 
-    for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', text)):
+    references = set(re.findall(r'"\$ref":"#/([^"]+)"', text))
+    assert len(references) == len(set(re.findall(r'"\$ref":"([^"]+)"', text))) > 20
+    for reference in references:
         place = document
         for step in reference.split("/"):
             place = place[step]

@@ -54,6 +54,6 @@ def nobody_elses(case: Case) -> Iterator[Violation]:
     for task in case.tasks.values():
         if task.task_id in accepted or task.origin is not None:
             continue
-        if not unknown[task.tenant, task.key]:
+        if unknown[task.tenant, task.key] <= 0:
             yield broken(Invariant.I12, "nobody submitted it, or its submit was refused", task.task_id, (task,))
         unknown[task.tenant, task.key] -= 1

@@ -28,7 +28,10 @@ def test_asyncapi_is_valid_by_the_specification(document: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    for reference in references(document):
+    found = references(document)
+
+    assert found
+    for reference in found:
         place: Any = document
         for step in reference.removeprefix("#/").split("/"):
             place = place[step]
