@@ -12,7 +12,9 @@ from tests.simulation.campaign import Campaign, play, replay
 from tests.simulation.plan import POINTS
 from tests.simulation.world import run_seed
 
-SEEDS = int(os.environ.get("BACKHAUL_TEST_SEEDS", "2000"))
+MANY = 2_000
+"""Seeds, in which most of the rare points come up."""
+SEEDS = int(os.environ.get("BACKHAUL_TEST_SEEDS", MANY))
 RARE = frozenset(
     {
         "gateway publish.control",
@@ -56,7 +58,7 @@ def test_roles_died_at_every_kind_of_point(campaign: Campaign) -> None:
     missed = [point for point in points if not campaign.met[f"died at {point}"]]
 
     assert [point for point in missed if point.rpartition(" ")[0] not in RARE] == []
-    assert len(missed) <= len(RARE) / 2
+    assert SEEDS < MANY or len(missed) <= len(RARE) / 2, missed
 
 
 def test_a_seed_goes_the_same_way_twice() -> None:

@@ -80,7 +80,7 @@ async def test_openapi_describes_every_call_and_types_every_kind(stage: Stage) -
         "discriminator": {"propertyName": "kind", "mapping": {"digest.summarise": place}},
     }
     assert body["examples"]["digest.summarise"]["value"] == {"kind": "digest.summarise", "input": {"text": "…"}}
-    assert set(submit["responses"]) >= {"200", "202", "400", "401", "403", "404", "413", "415", "422", "429", "503"}
+    assert set(submit["responses"]) == {"200", "202", "400", "401", "403", "404", "413", "415", "422", "429", "503"}
     assert "get" in document["paths"]["/v1/tasks/{task_id}/events"]
     assert schemas["digest.summarise.input"]["properties"]["pages"] == {
         "$ref": "#/components/schemas/digest.summarise.input.Pages"
