@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import SystemRandom
@@ -122,11 +122,20 @@ class Notifier:
             _log.error("delivery %s cannot be signed: %s", mail.id, error)
             answer = Answer(error="it cannot be signed: its secret was encrypted under another key")
         else:
-            answer = await self._post.send(mail.url, headers, mail.body.encode())
+            answer = await self._sent(mail, headers)
         attempt = _attempt(answer, began, self._clock.now())
         postmark = self._schedule.postmark(mail, answer, RawJson(attempt.model_dump_json()))
         _tell(mail, answer, postmark)
         return postmark, answer.status is not None
+
+    async def _sent(self, mail: Mail, headers: Mapping[str, str]) -> Answer:
+        """What came of it. Who may name a receiver may also be it: nothing that one does may end the others' webhooks,
+        and a fault here that ended the process would end it again, wherever the delivery is tried next."""
+        try:
+            return await self._post.send(mail.url, headers, mail.body.encode())
+        except Exception:  # noqa: BLE001
+            _log.exception("delivery %s to %s could not be sent", mail.id, mail.target)
+            return Answer(error="it could not be sent: a fault of the notifier, which its log shows")
 
     async def _noted(self, postmark: Postmark) -> None:
         """Note it, however long the store is away: after its lease others may send it once more."""

@@ -110,5 +110,5 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(value))
     try:
         return max(parsedate_to_datetime(value) - now, timedelta(0))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from backhaul.core.sealing import Vault
 from backhaul.core.transitions import Rules
 from backhaul.core.webhooks import new_secret
 from backhaul.notifier import Notifier
+from backhaul.notifier.post import Answer, Post
 from backhaul.settings import Settings
 from backhaul.store import SqlStore, open_store
 from backhaul.wiring.platform import Platform
@@ -196,6 +197,31 @@ async def test_a_receiver_may_ask_for_time(store: SqlStore, receiver: Receiver) 
     assert delivery.state == "pending"
     assert delivery.next_at is not None
     assert delivery.next_at - delivery.created_at > timedelta(minutes=59)
+
+
+async def test_what_nobody_foresaw_fails_one_delivery_and_none_beside_it(
+    store: SqlStore, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Surprise(Exception):
+        pass
+
+    async def send(post: Post, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        if url.endswith("/surprise"):
+            raise Surprise
+        return await usual(post, url, headers, body)
+
+    usual = Post.send
+    monkeypatch.setattr(Post, "send", send)
+    surprising = await ended(store, f"{receiver.url}/surprise")
+
+    async with at_work(notifier(store, webhook_schedule="0s")):
+        failed = await settled(store, surprising)
+        await ended(store, receiver.url)
+        await receiver.call()
+
+    assert failed.state == "failed"
+    assert json.loads(failed.tries)[0]["error"] == "it could not be sent: a fault of the notifier, which its log shows"
+    assert "Surprise" in caplog.text
 
 
 async def test_without_a_secret_key_a_notifier_says_what_to_do(store: SqlStore) -> None:

@@ -102,6 +102,7 @@ async def test_what_is_no_answer_is_told_and_not_raised(post: Post, receiver: Re
         ("Thu, 01 Jan 2026 00:01:00", None),
         ("soon", None),
         ("-5", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         (None, None),
     ],
 )
