@@ -2,7 +2,7 @@
 
 from backhaul.core.apikeys import Scope
 from backhaul.core.errors import Rejected
-from backhaul.gateway.identity import Identity, anybody
+from backhaul.gateway.identity import Identity
 from backhaul.gateway.keyring import Keyring
 from backhaul.gateway.links import StreamLinks
 from backhaul_contracts.problems import ProblemCode
@@ -17,7 +17,6 @@ class Access:
         self._keyring = keyring
         self._links = links
         self._open_at_first = open_at_first
-        self._anybody = anybody()
 
     async def identify(self, authorization: str | None) -> Identity:
         """Who shows this header (RFC 6750 §2.1). Raises `Rejected` (`unauthenticated`), and `StoreUnavailable` if
@@ -26,21 +25,25 @@ class Access:
         found = None if bare is None else await self._keyring.find(bare)
         if found is not None:
             return found
-        if self._open_at_first and not await self._keyring.in_force():
-            return self._anybody
+        if (somebody := await self._without_key()) is not None:
+            return somebody
         raise _unauthenticated(authorization, bare)
 
     async def by_link(self, task_id: str, token: str) -> Identity:
         """Who follows a link to the stream of a task. Raises as `identify` does."""
-        tenant = self._links.tenant(task_id, token)
-        if tenant is not None:
-            return Identity(tenant, {Scope.READ}, by_link=True)
-        if self._open_at_first and not await self._keyring.in_force():
-            return self._anybody
+        key_id = self._links.key_id(task_id, token)
+        issuer = await self._keyring.issuer(key_id) if key_id else None
+        if issuer is not None:
+            return Identity(issuer.tenant, {Scope.READ}, issuer=issuer)
+        if (somebody := await self._without_key()) is not None:
+            return somebody
         raise Rejected(
             ProblemCode.UNAUTHENTICATED,
             "The link to this stream is not valid, or no longer: read the task again for a new one.",
         )
+
+    async def _without_key(self) -> Identity | None:
+        return await self._keyring.anybody() if self._open_at_first else None
 
 
 def _bare_key(authorization: str | None) -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from datetime import timedelta
+from functools import partial
 
 from starlette.types import Message, Receive, Send
 
@@ -136,8 +137,8 @@ class Conversation:
         fields = {name: value for name, value in said.items() if name != "op"}
         op = said.get("op")
         if isinstance(op, str) and (scope := _SCOPES.get(op)) is not None:
-            self._identity.need(scope)
             self._gateway.limits.spend(self._identity)
+            self._identity.need(scope)
         match op:
             case "subscribe":
                 await self._subscribe(parsed(Subscribe, fields))
@@ -182,8 +183,9 @@ class Conversation:
         gateway = self._gateway
         snapshot = await gateway.lookup.task(self._identity.tenant, wanted.task_id)
         check_cursor(wanted.after, snapshot.record.seq)
+        token = partial(gateway.links.token, issuer=self._identity)
         subscription.reading = Reading(
-            gateway.feed, gateway.store, gateway.clock, subscription, snapshot, wanted.after, gateway.links
+            gateway.feed, gateway.store, gateway.clock, subscription, snapshot, wanted.after, token
         )
         return snapshot.record
 
@@ -191,12 +193,12 @@ class Conversation:
         body = {name: value for name, value in fields.items() if name != "ref"}
         admission = await answered(self._submissions.admit(body, Origin(tenant=self._identity.tenant)))
         note("submit", self._identity, admission.snapshot.record.id)
-        await self._acknowledge(ref, f',"task":{self._gateway.shown(admission.snapshot)}')
+        await self._acknowledge(ref, f',"task":{self._gateway.shown(admission.snapshot, self._identity)}')
 
     async def _cancel(self, wanted: AskCancel) -> None:
         snapshot = await self._steering.cancelled(self._identity.tenant, wanted.task_id, wanted)
         note("cancel", self._identity, snapshot.record.id)
-        await self._acknowledge(wanted.ref, f',"task":{self._gateway.shown(snapshot)}')
+        await self._acknowledge(wanted.ref, f',"task":{self._gateway.shown(snapshot, self._identity)}')
 
     def _has_news(self, subscription: Subscription) -> None:
         self._ready.append(subscription)

@@ -1,6 +1,7 @@
 """`GET /v1/tasks/{id}/events`: a task's log, as a stream or as JSON."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -74,8 +75,8 @@ class Events:
         if cursor == record.seq and record.status.done:
             return Empty(204)
         gateway = self._gateway
-        links = None if request.identity.by_link else gateway.links
-        reading = Reading(gateway.feed, gateway.store, gateway.clock, watcher, snapshot, cursor, links)
+        token = partial(gateway.links.token, issuer=request.identity)
+        reading = Reading(gateway.feed, gateway.store, gateway.clock, watcher, snapshot, cursor, token)
         return EventStream(gateway.feed, watcher, reading, request, headers)
 
     async def _page(self, tenant: str, task_id: str, after: int, limit: int) -> Reply:

@@ -22,6 +22,7 @@ from backhaul.gateway.backlog import Backlog
 from backhaul.gateway.feed import Feed
 from backhaul.gateway.guards import is_loopback
 from backhaul.gateway.hints import Hints
+from backhaul.gateway.identity import Identity
 from backhaul.gateway.keyring import Keyring
 from backhaul.gateway.limits import Limits
 from backhaul.gateway.links import StreamLinks
@@ -94,9 +95,9 @@ class Gateway:
     def draining(self) -> bool:
         return self.feed.closing
 
-    def shown(self, snapshot: Snapshot) -> str:
+    def shown(self, snapshot: Snapshot, identity: Identity) -> str:
         """The task as JSON, with a link to its stream that needs no key."""
-        return task_json(snapshot, self.links.token(snapshot.record))
+        return task_json(snapshot, self.links.token(snapshot.record, identity))
 
     async def admit(self, draft: Draft) -> Admission:
         """Make the draft a task, in a commit shared with others."""

@@ -8,7 +8,7 @@ from backhaul.core.apikeys import ApiKey, digest_of
 from backhaul.core.clock import Clock
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.store import Store
-from backhaul.gateway.identity import Identity
+from backhaul.gateway.identity import Identity, anybody
 from backhaul.gateway.patience import answered
 
 _log = logging.getLogger("backhaul.gateway")
@@ -29,7 +29,9 @@ class Keyring:
         self._store = store
         self._clock = clock
         self._identities: dict[str, Identity] = {}
-        self._in_force = False
+        self._digests: dict[str, str] = {}
+        """By the ids of keys."""
+        self._anybody: Identity | None = None
         self._doubtful = True
         """Whether what was last read is too old to go by, or nothing was ever read."""
         self._read_at: datetime | None = None
@@ -45,11 +47,12 @@ class Keyring:
                 self._doubtful = not self._younger_than(_TRUSTED)
             await self._clock.sleep(_INTERVAL)
 
-    async def in_force(self) -> bool:
-        """Whether there has ever been a key: from then on one is needed. Raises `StoreUnavailable` if nobody knows."""
+    async def anybody(self) -> Identity | None:
+        """Who comes without a key; None if there has ever been one: from then on one is needed. Raises
+        `StoreUnavailable` if nobody knows."""
         if self._doubtful:
             await self._refresh(_PATIENCE)
-        return self._in_force
+        return self._anybody
 
     async def find(self, bare: str) -> Identity | None:
         """Whose key this is; None if it is nobody's, or revoked. Raises `StoreUnavailable` if nobody knows."""
@@ -59,6 +62,14 @@ class Keyring:
             await self._refresh(_PATIENCE)
             found = self._identities.get(digest)
         return found
+
+    async def issuer(self, key_id: str) -> Identity | None:
+        """Who holds the key with this id; as `find` does."""
+        digest = self._digests.get(key_id)
+        if digest is None or self._doubtful:
+            await self._refresh(_PATIENCE)
+            digest = self._digests.get(key_id)
+        return None if digest is None else self._identities[digest]
 
     async def _refresh(self, age: timedelta) -> None:
         """Read the store, unless that was done within `age`; who asks during a read waits for it."""
@@ -76,12 +87,18 @@ class Keyring:
     def _learn(self, keys: list[ApiKey]) -> None:
         valid = {key.digest: key for key in keys if key.revoked_at is None}
         for digest, identity in self._identities.items():
-            identity.revoked = digest not in valid
+            if digest not in valid:
+                identity.revoke()
         known = self._identities
         self._identities = {
             digest: known.get(digest) or Identity(key.tenant, key.scopes, key) for digest, key in valid.items()
         }
-        self._in_force = bool(keys)
+        self._digests = {key.id: digest for digest, key in valid.items()}
+        if not keys:
+            self._anybody = self._anybody or anybody()
+        elif self._anybody is not None:
+            self._anybody.revoke()
+            self._anybody = None
 
     def _younger_than(self, age: timedelta) -> bool:
         return self._read_at is not None and timedelta(0) <= self._clock.now() - self._read_at < age

@@ -105,9 +105,9 @@ class Route(APIRoute):
             request = Request(scope, receive, self._gateway.settings.max_body)
             if self.operation.scope is not None:
                 request.identity = await self._identity(request)
-                request.identity.need(self.operation.scope)
                 if told := self._gateway.limits.spend(request.identity):
                     send = _telling(send, told)
+                request.identity.need(self.operation.scope)
             answer = await self._endpoint(request)
             if self._is_deed and isinstance(answer, Reply) and answer.status < HTTPStatus.BAD_REQUEST:
                 note(self.name, request.identity, " ".join(scope["path_params"].values()) or None)

@@ -33,7 +33,7 @@ class Steering:
     async def cancel(self, request: Request) -> ASGIApp:
         no_parameters(request)
         wanted = parsed(CancelTask, await request.optional_json())
-        return self._answer(await self.cancelled(tenant_of(request), request.path("task_id"), wanted))
+        return self._answer(request, await self.cancelled(tenant_of(request), request.path("task_id"), wanted))
 
     async def cancelled(self, tenant: str, task_id: str, wanted: CancelTask) -> Snapshot:
         """Cancel the task, on whatever transport that is wanted; returns it as it then is."""
@@ -54,7 +54,7 @@ class Steering:
         outcome = await answered(self._gateway.command(Rerun(snapshot.record.id)))
         if isinstance(outcome, Refusal):
             raise _not_retryable((await self._task(request)).record)
-        return self._answer(Snapshot(outcome.record, snapshot.input))
+        return self._answer(request, Snapshot(outcome.record, snapshot.input))
 
     async def _task(self, request: Request) -> Snapshot:
         return await self._gateway.lookup.task(tenant_of(request), request.path("task_id"))
@@ -63,10 +63,11 @@ class Steering:
         if record.status is Status.CANCELLING and record.worker_id is not None:
             self._gateway.hints.stop(record.worker_id, record.id, record.attempt, grace)
 
-    def _answer(self, snapshot: Snapshot) -> Reply:
+    def _answer(self, request: Request, snapshot: Snapshot) -> Reply:
         record = snapshot.record
         headers = accepted(record, self._gateway.clock.now())
-        return Reply(200 if record.status.done else 202, self._gateway.shown(snapshot).encode(), headers)
+        shown = self._gateway.shown(snapshot, request.identity)
+        return Reply(200 if record.status.done else 202, shown.encode(), headers)
 
 
 def _not_retryable(record: Record) -> Rejected:

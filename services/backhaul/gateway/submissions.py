@@ -10,6 +10,7 @@ from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, preferred_wa
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.headers import REPLAYED, accepted, applied_wait
+from backhaul.gateway.identity import Identity
 from backhaul.gateway.patience import answered
 from backhaul.gateway.problems import problem_json, traceparent_of
 from backhaul.gateway.queries import invalid, no_parameters
@@ -70,7 +71,7 @@ class Submissions:
         origin = _origin(request)
         if origin.key is not None:
             raise invalid("Idempotency-Key", "A batch has no key of its own: give each task its `key`.")
-        reply = await answered(self._admit_batch(batch.tasks, origin))
+        reply = await answered(self._admit_batch(batch.tasks, origin, request.identity))
         note("submit_batch", request.identity)
         return reply
 
@@ -103,7 +104,8 @@ class Submissions:
             snapshot = await self._gateway.waiting.for_end(request, record.tenant, record.id, wait)
         record = snapshot.record
         headers = [*accepted(record, self._gateway.clock.now()), *replayed, *applied_wait(wait)]
-        return Reply(200 if record.status.done else 202, self._gateway.shown(snapshot).encode(), headers)
+        shown = self._gateway.shown(snapshot, request.identity)
+        return Reply(200 if record.status.done else 202, shown.encode(), headers)
 
     def _streamed(self, request: Request, snapshot: Snapshot, headers: list[Header]) -> ASGIApp:
         record = snapshot.record
@@ -126,7 +128,7 @@ class Submissions:
             body["queue"] = record.queue
         return body
 
-    async def _admit_batch(self, bodies: list[Json], origin: Origin) -> Reply:
+    async def _admit_batch(self, bodies: list[Json], origin: Origin, identity: Identity) -> Reply:
         drafts, errors = await self._drafts(bodies, origin)
         admissions = await self._gateway.accept(list(drafts.values())) if drafts else []
         tasks = []
@@ -134,7 +136,7 @@ class Submissions:
             if admission.conflict:
                 errors[index] = _key_reused(admission)
             else:
-                tasks.append(self._gateway.shown(admission.snapshot))
+                tasks.append(self._gateway.shown(admission.snapshot, identity))
         shown = [_error_json(index, errors[index]) for index in sorted(errors)]
         return Reply(202, f'{{"tasks":[{",".join(tasks)}],"errors":[{",".join(shown)}]}}'.encode())
 

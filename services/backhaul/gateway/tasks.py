@@ -37,7 +37,7 @@ class Tasks:
         headers = [header(b"etag", tag), *self._ask_again(snapshot.record), *applied_wait(wait)]
         if known is not None and matches(known, tag):
             return Empty(304, headers)
-        return Reply(200, self._gateway.shown(snapshot).encode(), headers)
+        return Reply(200, self._gateway.shown(snapshot, request.identity).encode(), headers)
 
     async def result(self, request: Request) -> ASGIApp:
         no_parameters(request)
@@ -54,9 +54,10 @@ class Tasks:
     async def find(self, request: Request) -> ASGIApp:
         query = task_query(request, tenant_of(request))
         found = await answered(self._gateway.store.find(replace(query, limit=query.limit + 1)))
-        shown = found[: query.limit]
-        next_cursor = cursor_behind(shown[-1].record.id) if len(found) > len(shown) else None
-        return Reply(200, page_json(map(self._gateway.shown, shown), next_cursor))
+        page = found[: query.limit]
+        next_cursor = cursor_behind(page[-1].record.id) if len(found) > len(page) else None
+        shown = (self._gateway.shown(snapshot, request.identity) for snapshot in page)
+        return Reply(200, page_json(shown, next_cursor))
 
     async def delete(self, request: Request) -> ASGIApp:
         no_parameters(request)

@@ -49,6 +49,7 @@ class Waiting:
             if met(snapshot):
                 return snapshot
             await first_of(self._clock.sleep(length), _leaving(request), self._news(watcher, record.seq, telling))
+        request.identity.check()  # its key may have been revoked meanwhile
         return await self._lookup.task(tenant, task_id)
 
     async def _news(self, watcher: Watcher, seq: int, telling: Callable[[Topic], bool]) -> None:

@@ -35,8 +35,8 @@ class WebSocket:
         except (Rejected, StoreUnavailable) as refusal:
             await known_fault(refusal)(scope, receive, send)
             return
-        await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        with self._gateway.limits.streaming(identity):
+        with self._gateway.limits.streaming(identity):  # counted before anything is awaited: another may come meanwhile
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})
             await Conversation(self._gateway, self._submissions, self._steering, identity, receive, send).run()
 
     def _checked(self, scope: Scope) -> str | None:

@@ -1,5 +1,6 @@
 """Who may do what: every route of the application, whatever is added to it, with each key that does not suffice."""
 
+import asyncio
 import re
 from datetime import timedelta
 from typing import Any
@@ -133,6 +134,35 @@ async def test_the_api_is_open_until_the_first_key_and_never_again(stage: Stage)
     assert [answer.status_code for answer in (before, with_key, revoked, without)] == [200, 200, 401, 401]
 
 
+async def test_what_began_without_a_key_ends_with_the_first_key(stage: Stage) -> None:
+    task_id = (await stage.submit())["id"]
+
+    async with stage.follow(f"/v1/tasks/{task_id}/events") as stream, talking(stage) as talk:
+        assert (await stream.event())["event"] == "task.snapshot"
+        await new_key(stage)
+        refused = await talk.ask("submit", **body())
+        stage.clock.advance(timedelta(seconds=15))
+        code, rest = await talk.closed(), await stream.rest()
+
+    assert (refused["error"]["code"], code, rest) == ("unauthenticated", 1008, [])
+
+
+async def test_who_waits_for_a_task_hears_nothing_of_it_when_its_key_is_revoked_meanwhile(stage: Stage) -> None:
+    task_id = (await stage.submit())["id"]
+    key, headers = await new_key(stage)
+    waiting = asyncio.ensure_future(
+        stage.http.get(f"/v1/tasks/{task_id}", headers=headers | {"Prefer": "wait=50"}),
+    )
+    await stage.watched(task_id)
+
+    await stage.store.revoke_api_key(key.id)
+    await let_it_look(stage)
+    await stage.run(task_id, {"secret": "of the tenant"})
+    answer = await waiting
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
 @pytest.mark.parametrize("header", ["Basic dXM6c2VjcmV0", "Bearer", "Bearer  ", "bh_", "Bearer \xff", "Bearer bh_ä"])
 async def test_what_is_no_key_is_told_what_is_expected(stage: Stage, header: str) -> None:
     await new_key(stage)
@@ -228,6 +258,35 @@ class TestALinkToAStream:
 
         assert [event["type"] for event in log.json()["data"]] == ["task.accepted", "task.queued"]
         assert first["event"] == "task.accepted"
+
+    async def test_it_ends_with_the_key_that_read_it_and_so_does_what_it_has_opened(self, stage: Stage) -> None:
+        key, headers = await new_key(stage)
+        link = (await stage.http.post("/v1/tasks", json=body(), headers=headers)).json()["links"]["stream"]
+
+        async with stage.follow(link) as stream:
+            assert (await stream.event())["event"] == "task.snapshot"
+            await stage.store.revoke_api_key(key.id)
+            await let_it_look(stage)
+            answer = await stage.http.get(link)
+            stage.clock.advance(timedelta(seconds=15))
+            rest = await stream.rest()
+
+        assert (answer.status_code, rest) == (401, [])
+
+    async def test_it_is_not_given_to_a_key_that_may_only_cancel(self, stage: Stage) -> None:
+        task_id = (await stage.submit())["id"]
+        _, headers = await new_key(stage, Scope.CANCEL)
+
+        task = (await stage.http.post(f"/v1/tasks/{task_id}/cancel", headers=headers)).json()
+
+        assert task["links"]["stream"] == f"/v1/tasks/{task_id}/events"
+
+    async def test_one_that_was_read_without_a_key_opens_nothing_where_one_is_needed(self, stage: Stage) -> None:
+        link = (await stage.submit())["links"]["stream"]
+
+        await new_key(stage)
+
+        assert (await stage.http.get(link)).status_code == 401
 
     async def test_it_opens_nothing_else(self, stage: Stage) -> None:
         _, headers = await new_key(stage)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from backhaul.core.apikeys import Scope
 from backhaul.settings import Rate, Settings
 from tests.conformance.http.keys import new_key
 from tests.conformance.http.stage import KIND, Stage, body
@@ -44,6 +45,15 @@ async def test_who_comes_without_a_key_is_limited_too_but_no_probe(stage: Stage)
     assert answers == [200, 429]
     assert (await stage.http.get("/v1/tasks")).headers["retry-after"] == "60"
     assert [(await stage.http.get("/healthz")).status_code for _ in range(3)] == [200] * 3
+
+
+@limited(rate_limit=Rate(1, 60))
+async def test_a_call_that_is_refused_counts_too(stage: Stage) -> None:
+    _, headers = await new_key(stage, Scope.READ)
+
+    answers = [(await stage.http.post("/v1/tasks", json=body(), headers=headers)).status_code for _ in range(2)]
+
+    assert answers == [403, 429]
 
 
 async def test_without_a_limit_nothing_is_told_of_one(stage: Stage) -> None:

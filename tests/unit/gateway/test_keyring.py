@@ -1,7 +1,7 @@
 """What becomes of keys while the store is in trouble, and what made-up ones cost it."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -10,12 +10,17 @@ from backhaul.core.apikeys import EVERY, new_api_key
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.gateway.access import Access
+from backhaul.gateway.identity import Identity
 from backhaul.gateway.keyring import Keyring
 from backhaul.gateway.links import StreamLinks
 from backhaul.settings import Settings
 from backhaul.testing.clock import ManualClock
 from tests.conformance.http.stage import Stage, body, staged
+from tests.conformance.store.given import draft
 from tests.unit.gateway.fakes import FakeBroker, FakeStore
+
+KEY, _ = new_api_key("links", "shop", EVERY, datetime(2026, 1, 1, tzinfo=UTC))
+HOLDER = Identity(KEY.tenant, KEY.scopes, KEY)
 
 
 @pytest.fixture
@@ -92,19 +97,18 @@ async def test_gateways_with_one_secret_read_each_others_links(store: FakeStore,
     record = store.tasks[(await stage.submit())["id"]].record
     mine, other = (StreamLinks("s" * 32, stage.clock) for _ in range(2))
 
-    assert other.tenant(record.id, mine.token(record)) == record.tenant
-    assert StreamLinks("t" * 32, stage.clock).tenant(record.id, mine.token(record)) is None
+    token = mine.token(record, HOLDER) or ""
+
+    assert other.key_id(record.id, token) == KEY.id
+    assert StreamLinks("t" * 32, stage.clock).key_id(record.id, token) is None
 
 
 async def test_a_link_is_no_key(store: FakeStore, clock: ManualClock) -> None:
     links, keyring = StreamLinks("s" * 32, clock), Keyring(cast("Store", store), clock)
+    store.keys = [KEY]
+    record = draft(id="tsk_1").record
 
-    linked = await Access(keyring, links, open_at_first=False).by_link("tsk_1", _token(links))
+    linked = await Access(keyring, links, open_at_first=False).by_link("tsk_1", links.token(record, HOLDER) or "")
 
-    assert (linked.tenant, linked.by_link, sorted(linked.scopes)) == ("default", True, ["read"])
-
-
-def _token(links: StreamLinks) -> str:
-    from tests.conformance.store.given import draft
-
-    return links.token(draft(id="tsk_1").record)
+    assert (linked.tenant, linked.key, sorted(linked.scopes)) == ("shop", None, ["read"])
+    assert links.token(record, linked) is None

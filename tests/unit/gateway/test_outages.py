@@ -347,7 +347,7 @@ async def test_a_database_that_was_set_back_ends_the_stream_instead_of_repeating
     task_id = TaskId((await stage.submit())["id"])
     with stage.gateway.feed.watch(task_id) as watcher:
         snapshot = store.tasks[task_id]
-        reading = Reading(stage.gateway.feed, stage.store, clock, watcher, snapshot, 2)
+        reading = Reading(stage.gateway.feed, stage.store, clock, watcher, snapshot, 2, lambda _: None)
         watcher.topic.publish(frame(3, "task.started", b"{}"))
         watcher.topic.publish(frame(4, "task.output", b"{}"))
         watcher.topic._frames.clear()
