@@ -1,6 +1,7 @@
 """A RabbitMQ node of our own, from the installed program: own name, ports, cookie, folder and epmd."""
 
 import asyncio
+import json
 import re
 import secrets
 import shutil
@@ -80,6 +81,16 @@ class PrivateRabbitMQ(PrivateServer):
     async def drop_vhost(self, url: str) -> None:
         """Remove a vhost with all it holds; connections to it are closed."""
         await self.evaluate(f'rabbit_vhost:delete(<<"{_vhost(url)}">>, <<"tests">>)')
+
+    async def create_user(self, name: str, *, configure: str, write: str, read: str, url: str | None = None) -> str:
+        """The URL of a new user, for the vhost of `url` (None: the default one), who may do what these patterns say."""
+        vhost = _vhost(url or self.url)
+        patterns = ", ".join(f"<<{json.dumps(pattern)}>>" for pattern in (configure, write, read))
+        await self.evaluate(
+            f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"{self._password}">>, <<"tests">>), '
+            f'rabbit_auth_backend_internal:set_permissions(<<"{name}">>, <<"{vhost}">>, {patterns}, <<"tests">>)'
+        )
+        return (url or self.url).replace(f"//{_USER}:", f"//{name}:")
 
     async def queues(self, url: str) -> dict[str, QueueDepth]:
         """Every queue of a vhost. Counts of quorum queues may be half a second old."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from backhaul.cli import contracts, deadletters, faults, keys, listings, queues, roles, starting, tasks, upkeep
+from backhaul.cli import contracts, deadletters, doctor, faults, keys, listings, queues, roles, starting, tasks, upkeep
 
 app = typer.Typer(
     name="backhaul",
@@ -35,6 +35,7 @@ deadletters.add_to(app)
 upkeep.add_to(app)
 contracts.add_to(app)
 keys.add_to(app)
+doctor.add_to(app)
 
 
 def main() -> None:

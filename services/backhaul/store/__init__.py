@@ -2,12 +2,13 @@
 
 from backhaul.core.clock import Clock
 from backhaul.core.transitions import Rules
+from backhaul.store.inspecting import Moment, StoreFacts, inspect_store
 from backhaul.store.runner import Runner
 from backhaul.store.store import SqlStore
 from backhaul.store.upgrading import check, upgrade
 from backhaul.store.urls import parse
 
-__all__ = ["SqlStore", "check", "open_store", "upgrade"]
+__all__ = ["Moment", "SqlStore", "StoreFacts", "check", "inspect_store", "open_store", "upgrade"]
 
 
 def open_store(url: str, *, clock: Clock, rules: Rules, inline: bool = False) -> SqlStore:

@@ -30,7 +30,7 @@ def apply_topology(settings: Settings) -> list[Misfit]:
 
 def check_topology(settings: Settings) -> list[Misfit]:
     """What is missing on the broker, differs, or is left over. Raises `BrokerUnavailable`."""
-    return asyncio.run(_check(settings))
+    return asyncio.run(misfits(settings))
 
 
 async def _apply(settings: Settings) -> list[Misfit]:
@@ -47,13 +47,14 @@ async def _apply(settings: Settings) -> list[Misfit]:
         await broker.stop()
 
 
-async def _check(settings: Settings) -> list[Misfit]:
+async def misfits(settings: Settings) -> list[Misfit]:
+    """`check_topology`, inside an event loop."""
     from backhaul.ledger.shards import Shards
 
     broker = open_broker(settings, "backhaul topology check")
     await broker.start()
     try:
-        misfits = await broker.check(topology.platform(settings.ledger_shards))
-        return misfits + await Shards(broker, settings.ledger_shards).surplus()
+        found = await broker.check(topology.platform(settings.ledger_shards))
+        return found + await Shards(broker, settings.ledger_shards).surplus()
     finally:
         await broker.stop()

@@ -1,5 +1,6 @@
 """The Broker port on RabbitMQ."""
 
 from backhaul.broker.rabbitmq.broker import RabbitBroker
+from backhaul.broker.rabbitmq.inspecting import BrokerFacts, inspect_broker
 
-__all__ = ["RabbitBroker"]
+__all__ = ["BrokerFacts", "RabbitBroker", "inspect_broker"]

@@ -80,6 +80,12 @@ class Session:
         return cls(connection, streams.wire, streams.writer)
 
     @property
+    def properties(self) -> dict[str, str]:
+        """What the broker has told of itself: `product`, `version`, `cluster_name` and more."""
+        told = self._connection.server_properties
+        return {name: value for name, value in told.items() if isinstance(value, str)}
+
+    @property
     def lost(self) -> "asyncio.Future[str]":
         """Done, with the reason, when the connection is over."""
         return self.wire.lost

@@ -1,0 +1,132 @@
+"""Looking at a RabbitMQ from outside: what it is, whether it takes messages, and what this user may do on it.
+
+Nothing is changed by it: every question is one that the broker answers before it would do anything.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pamqp.base import Frame
+from pamqp.commands import Basic
+from pamqp.commands import Exchange as ExchangeMethods
+from pamqp.commands import Queue as QueueMethods
+from yarl import URL
+
+from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, ChannelLost, redacted
+from backhaul.broker.rabbitmq.frames import publish_frames
+from backhaul.broker.rabbitmq.session import RefusedError, Session
+from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.permissions import Operation, Permission
+from backhaul.core.ports.broker import Message
+
+_HEARTBEAT = timedelta(seconds=5)
+_PATIENCE = 3.0
+_NOWHERE = Message(
+    exchange="", routing_key="backhaul.nowhere", body=b"", content_type="", persistent=False, mandatory=False
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFacts:
+    """A RabbitMQ that has accepted our connection."""
+
+    name: str
+    """Its URL without the password."""
+    user: str
+    vhost: str
+    product: str
+    version: str
+    cluster: str
+    blocked: str | None
+    """Why it takes no messages now, in its words; None if it does."""
+    forbidden: frozenset[Permission]
+    """Those of the permissions asked for that this user has not."""
+
+    @property
+    def release(self) -> tuple[int, int]:
+        """Major and minor version."""
+        major, minor, *_ = [*self.version.split("."), "0"]
+        return int(major), int(minor)
+
+
+async def inspect_broker(url: str, permissions: Iterable[Permission]) -> BrokerFacts:
+    """Raises `BrokerUnavailable`: which URL, what happened, what to do."""
+    address = URL(url)
+    try:
+        session = await Session.open(address, name="backhaul doctor", heartbeat=_HEARTBEAT)
+    except RefusedError as error:
+        raise error.refusal.error() from error
+    try:
+        return await _facts(session, address, permissions)
+    except (ChannelLost, TimeoutError) as error:
+        raise BrokerUnavailable(
+            f"RabbitMQ at {redacted(address)} has accepted the connection and does not answer ({error}): "
+            "look at its log and at its alarms"
+        ) from error
+    finally:
+        if session.wire.blocked is not None:
+            session.wire.abort()  # it would not even hear a goodbye
+        await session.close()
+
+
+async def _facts(session: Session, url: URL, permissions: Iterable[Permission]) -> BrokerFacts:
+    told = session.properties
+    forbidden = [each for each in permissions if not await _allowed(session, each)]
+    return BrokerFacts(
+        name=redacted(url),
+        user=url.user or "guest",
+        vhost=url.path.removeprefix("/") or "/",
+        product=told.get("product", "an unknown broker"),
+        version=told.get("version", "0.0"),
+        cluster=told.get("cluster_name", ""),
+        blocked=await _blocked(session),
+        forbidden=frozenset(forbidden),
+    )
+
+
+async def _blocked(session: Session) -> str | None:
+    """RabbitMQ tells of an alarm only those who publish: so something is published that reaches nobody."""
+    channel = await session.channel()
+    try:
+        session.wire.send(publish_frames(channel.number, _NOWHERE, session.frame_max))
+        with suppress(ChannelLost, TimeoutError):  # the former: this user may not publish there, and is told nothing
+            async with asyncio.timeout(_PATIENCE):
+                await channel.call(Basic.Qos(prefetch_count=1))  # answered behind it, or not at all in an alarm
+        return session.wire.blocked
+    finally:
+        channel.close()
+
+
+async def _allowed(session: Session, permission: Permission) -> bool:
+    channel = await session.channel()
+    try:
+        await channel.call(_QUESTIONS[permission.operation](permission.name))
+    except ChannelLost as error:
+        return not (error.code == ACCESS_REFUSED and f"'{permission.resource}'" in error.text)
+    finally:
+        channel.close()
+    return True
+
+
+def _configure(name: str) -> Frame:
+    """Of a queue: its permission is looked at before its arguments, of which this one is never right."""
+    return QueueMethods.Declare(queue=name, durable=True, arguments={"x-expires": -1})
+
+
+def _write(name: str) -> Frame:
+    """Nobody may bind to the default exchange, but it is looked first whether the destination may be written."""
+    return ExchangeMethods.Unbind(destination=name, source="")
+
+
+def _read(name: str) -> Frame:
+    return Basic.Consume(queue=name, arguments={"x-priority": "never right"})
+
+
+_QUESTIONS: dict[Operation, Callable[[str], Frame]] = {
+    Operation.CONFIGURE: _configure,
+    Operation.WRITE: _write,
+    Operation.READ: _read,
+}

@@ -1,0 +1,37 @@
+"""Settings as they may be shown: without their secrets."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import SecretStr
+from yarl import URL
+
+from backhaul.settings import Settings
+
+_ALWAYS = ("amqp_url", "database_url")
+_HIDDEN = "***"
+
+
+def configured(settings: Settings) -> Mapping[str, str]:
+    """What is set, and what everything hangs on, by the names of the variables."""
+    shown = [name for name in type(settings).model_fields if name in _ALWAYS or name in settings.model_fields_set]
+    return {f"BACKHAUL_{name.upper()}": disclosed(name, getattr(settings, name)) for name in shown}
+
+
+def disclosed(name: str, value: object) -> str:
+    """The value of a setting. Of a secret nothing is shown, but of a URL all except its password and its options."""
+    if isinstance(value, SecretStr):
+        return _without_password(value.get_secret_value()) if name.endswith("_url") else _HIDDEN
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, tuple):
+        return ",".join(disclosed(name, each) for each in value)
+    return "" if value is None else str(value)
+
+
+def _without_password(text: str) -> str:
+    try:
+        url = URL(text).with_query(None).with_fragment(None)
+        return str(url.with_password(_HIDDEN) if url.password is not None else url)
+    except ValueError:
+        return _HIDDEN
