@@ -44,6 +44,7 @@ class ProblemCode(StrEnum):
     NOT_RETRYABLE = "not_retryable"
     NOT_REPLAYABLE = "not_replayable"
     ENDPOINT_DISABLED = "endpoint_disabled"
+    TOO_MANY_ENDPOINTS = "too_many_endpoints"
     GONE = "gone"
     CURSOR_EXPIRED = "cursor_expired"
     PAYLOAD_TOO_LARGE = "payload_too_large"
@@ -77,6 +78,7 @@ _STATUS_AND_TITLE = {
     ProblemCode.NOT_RETRYABLE: (409, "The task cannot be retried"),
     ProblemCode.NOT_REPLAYABLE: (409, "The dead letter cannot be replayed now"),
     ProblemCode.ENDPOINT_DISABLED: (409, "The webhook endpoint is disabled"),
+    ProblemCode.TOO_MANY_ENDPOINTS: (409, "There are as many webhook endpoints as there may be"),
     ProblemCode.GONE: (410, "The task is no longer kept"),
     ProblemCode.CURSOR_EXPIRED: (410, "The events behind this cursor are no longer kept"),
     ProblemCode.PAYLOAD_TOO_LARGE: (413, "The body is too large"),

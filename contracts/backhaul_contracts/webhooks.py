@@ -2,12 +2,13 @@
 
 import binascii
 from base64 import b64decode
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AnyHttpUrl, Field, StringConstraints, TypeAdapter, ValidationError
 
 from backhaul_contracts.events import TERMINAL_EVENTS, EventType
-from backhaul_contracts.wire import Moment, Strict, Text, Wire
+from backhaul_contracts.wire import Duration, Moment, Strict, Text, Wire
 
 DEFAULT_EVENTS = tuple(type_ for type_ in EventType if type_ in TERMINAL_EVENTS)
 """What a webhook tells if nothing else is asked for: how the task ended."""
@@ -86,10 +87,17 @@ class ChangedWebhookEndpoint(Strict):
     enabled: bool | None = Field(default=None, strict=True)
 
 
+class RotatedWebhookSecret(Strict):
+    """How long the old secret still signs beside the new one: until then receivers may verify with either."""
+
+    overlap: Duration = Field(default=timedelta(days=1), ge=timedelta(0), le=timedelta(days=7))
+
+
 class WebhookEndpoint(Wire):
     """A registered endpoint. `secret` is shown once, in the answer that makes it.
 
-    `disabled_reason`: `gone` (it answered 410) or `asked`; null while it is enabled.
+    `disabled_reason`: `gone` (it answered 410) or `asked`; null while it is enabled. `old_secret_until`: how long the
+    secret that was replaced signs along; null if none does.
     """
 
     id: str
@@ -99,6 +107,7 @@ class WebhookEndpoint(Wire):
     enabled: bool
     disabled_reason: Literal["gone", "asked"] | None = None
     created_at: Moment
+    old_secret_until: Moment | None = None
     secret: str | None = Field(default=None, repr=False)
 
 

@@ -1,12 +1,14 @@
 """Webhook endpoints over HTTP, on the whole platform in memory, with a real receiver."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from backhaul import Service
+from backhaul.gateway.endpoints import MOST_OF_TENANT
 from backhaul.testing import Harness
 from backhaul_contracts.ids import new_id, new_task_id
 from tests.support.receiver import Receiver, receiving, status
@@ -136,6 +138,51 @@ async def test_an_endpoint_can_be_changed_and_removed(platform: Harness, receive
     assert (await platform.http.get(f"/v1/tasks/{task.id}/deliveries")).json()["data"] == []
 
 
+async def test_a_secret_is_replaced_and_the_old_one_signs_along_for_a_while(
+    platform: Harness, receiver: Receiver
+) -> None:
+    made = await register(platform, receiver)
+    path = f"{PATH}/{made['id']}"
+
+    rotated = (await platform.http.post(f"{path}/rotate-secret")).json()
+    await platform.http.post(f"{path}/test")
+    both = await receiver.call()
+    last = (await platform.http.post(f"{path}/rotate-secret", json={"overlap": 0})).json()
+    await platform.http.post(f"{path}/test")
+    alone = await receiver.call()
+
+    assert len({made["secret"], rotated["secret"], last["secret"]}) == 3
+    assert both.verified(made["secret"]) == both.verified(rotated["secret"])
+    assert alone.verified(last["secret"])["type"] == "webhook.test"
+    for old in (made["secret"], rotated["secret"]):
+        with pytest.raises(WebhookVerificationError):
+            alone.verified(old)
+    lasts = datetime.fromisoformat(rotated["old_secret_until"]) - datetime.now(UTC)
+    assert timedelta(hours=23) < lasts < timedelta(hours=25)
+    shown = (await platform.http.get(path)).json()
+    assert (last["old_secret_until"], shown["old_secret_until"], "secret" in shown) == (None, None, False)
+
+
+@pytest.mark.parametrize("overlap", [-1, "8d", "soon"])
+async def test_an_old_secret_signs_along_for_a_week_at_most(
+    platform: Harness, receiver: Receiver, overlap: object
+) -> None:
+    made = await register(platform, receiver)
+
+    answer = await platform.http.post(f"{PATH}/{made['id']}/rotate-secret", json={"overlap": overlap})
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/overlap")
+
+
+async def test_a_tenant_has_only_so_many_endpoints(platform: Harness, receiver: Receiver) -> None:
+    for _ in range(MOST_OF_TENANT):
+        await register(platform, receiver)
+
+    refused = await platform.http.post(PATH, json={"url": receiver.url})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_endpoints")
+
+
 async def test_lists_are_pages(platform: Harness, receiver: Receiver) -> None:
     ids = [(await register(platform, receiver))["id"] for _ in range(3)]
 
@@ -155,6 +202,7 @@ async def test_what_is_not_there_is_said_so(platform: Harness, receiver: Receive
     for method, path in [
         ("GET", f"{PATH}/{unknown}"),
         ("POST", f"{PATH}/{unknown}/test"),
+        ("POST", f"{PATH}/{unknown}/rotate-secret"),
         ("GET", f"{PATH}/{unknown}/deliveries"),
         ("POST", f"{PATH}/{made['id']}/deliveries/{delivery}/redeliver"),
         ("GET", f"/v1/tasks/{new_task_id()}/deliveries"),

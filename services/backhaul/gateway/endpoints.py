@@ -1,7 +1,9 @@
 """Webhook endpoints: registered, shown, changed, removed, and tested."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from starlette.types import ASGIApp
 
@@ -20,12 +22,19 @@ from backhaul.gateway.steering import Nothing
 from backhaul_contracts import codec
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.problems import ProblemCode
-from backhaul_contracts.webhooks import TEST_EVENT, ChangedWebhookEndpoint, NewWebhookEndpoint, WebhookEndpoint
+from backhaul_contracts.webhooks import (
+    TEST_EVENT,
+    ChangedWebhookEndpoint,
+    NewWebhookEndpoint,
+    RotatedWebhookSecret,
+    WebhookEndpoint,
+)
 from backhaul_contracts.wire import format_time
 
 _log = logging.getLogger("backhaul.gateway")
 
 MOST = 100
+MOST_OF_TENANT = 50
 PREFIX = "whe"
 _PATH = "/v1/webhook-endpoints"
 
@@ -53,10 +62,13 @@ class Endpoints:
             secret=self._sealed(secret),
             created_at=now,
         )
-        await answered(self._store.add_endpoint(made))
+        if not await answered(self._store.add_endpoint(made, MOST_OF_TENANT)):
+            raise Rejected(
+                ProblemCode.TOO_MANY_ENDPOINTS,
+                f"Every event goes to each endpoint, so a tenant has no more than {MOST_OF_TENANT}: remove one.",
+            )
         _log.info("webhook endpoint %s of tenant %s is registered", made.id, made.tenant)
-        body = shown(made).model_copy(update={"secret": secret}).model_dump_json()
-        return Reply(201, body.encode(), [header(b"location", f"{_PATH}/{made.id}")])
+        return Reply(201, _json_with(secret, made), [header(b"location", f"{_PATH}/{made.id}")])
 
     async def list_endpoints(self, request: Request) -> ASGIApp:
         parameters = Parameters(request, {"limit", "cursor"})
@@ -75,11 +87,25 @@ class Endpoints:
         wanted = parsed(ChangedWebhookEndpoint, await request.json())
         if wanted.url is not None:
             self._check(wanted.url)
-        changed = _changed(await self._named(request), wanted)
-        if not await answered(self._store.set_endpoint(changed)):
-            raise _missing(changed.id)
+        changed = await self._change(request, lambda endpoint: _changed(endpoint, wanted))
         _log.info("webhook endpoint %s of tenant %s is changed", changed.id, changed.tenant)
         return Reply(200, _json(changed).encode())
+
+    async def rotate_secret(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        wanted = parsed(RotatedWebhookSecret, await request.optional_json())
+        secret = new_secret()
+        sealed, until = self._sealed(secret), self._gateway.clock.now() + wanted.overlap
+        changed = await self._change(request, lambda endpoint: _rotated(endpoint, sealed, until, wanted.overlap))
+        _log.info("webhook endpoint %s of tenant %s has a new secret", changed.id, changed.tenant)
+        return Reply(200, _json_with(secret, changed))
+
+    async def _change(self, request: Request, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        endpoint_id = request.path("endpoint_id")
+        changed = await answered(self._store.change_endpoint(tenant_of(request), endpoint_id, change))
+        if changed is None:
+            raise _missing(endpoint_id)
+        return changed
 
     async def remove_endpoint(self, request: Request) -> ASGIApp:
         no_parameters(request)
@@ -156,12 +182,26 @@ def shown(endpoint: Endpoint) -> WebhookEndpoint:
             "enabled": endpoint.disabled is None,
             "disabled_reason": endpoint.disabled,
             "created_at": endpoint.created_at,
+            "old_secret_until": endpoint.retired_until,
         }
     )
 
 
 def _json(endpoint: Endpoint) -> str:
     return shown(endpoint).model_dump_json(exclude={"secret"})
+
+
+def _json_with(secret: str, endpoint: Endpoint) -> bytes:
+    return shown(endpoint).model_copy(update={"secret": secret}).model_dump_json().encode()
+
+
+def _rotated(endpoint: Endpoint, sealed: str, until: datetime, overlap: timedelta) -> Endpoint:
+    return replace(
+        endpoint,
+        secret=sealed,
+        retired_secret=endpoint.secret if overlap else None,
+        retired_until=until if overlap else None,
+    )
 
 
 def _changed(endpoint: Endpoint, wanted: ChangedWebhookEndpoint) -> Endpoint:

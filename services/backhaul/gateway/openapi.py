@@ -19,10 +19,10 @@ from backhaul.gateway.typed_kinds import REFERENCE, Document, with_kinds, with_m
 from backhaul_contracts import codec
 from backhaul_contracts.kinds import KindSpec
 from backhaul_contracts.submissions import CancelTask, ReplayTask, SubmitBatch, SubmitTask
-from backhaul_contracts.webhooks import ChangedWebhookEndpoint, NewWebhookEndpoint
+from backhaul_contracts.webhooks import ChangedWebhookEndpoint, NewWebhookEndpoint, RotatedWebhookSecret
 
 _READ: frozenset[Model] = frozenset(
-    {SubmitTask, SubmitBatch, CancelTask, ReplayTask, NewWebhookEndpoint, ChangedWebhookEndpoint}
+    {SubmitTask, SubmitBatch, CancelTask, ReplayTask, NewWebhookEndpoint, ChangedWebhookEndpoint, RotatedWebhookSecret}
 )
 _API_KEY = {
     "type": "http",

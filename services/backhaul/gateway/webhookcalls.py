@@ -8,6 +8,7 @@ from backhaul.gateway.sent import Sent
 from backhaul_contracts.webhooks import (
     ChangedWebhookEndpoint,
     NewWebhookEndpoint,
+    RotatedWebhookSecret,
     WebhookDelivery,
     WebhookDeliveryPage,
     WebhookEndpoint,
@@ -33,7 +34,7 @@ ADD = Operation(
     description="It gets the events of all tasks of the tenant from now on, signed with its `secret`.",
     body=NewWebhookEndpoint,
     answers={201: ("The endpoint with its secret, which is shown this once.", _ONE)},
-    problems=(400, 413, 415, 422, 503),
+    problems=(400, 409, 413, 415, 422, 503),
 )
 LIST = Operation(
     scope=Scope.READ,
@@ -59,6 +60,17 @@ CHANGE = Operation(
     body=ChangedWebhookEndpoint,
     parameters=(_ENDPOINT,),
     answers={200: ("The endpoint.", _ONE)},
+    problems=(400, 404, 413, 415, 422, 503),
+)
+ROTATE = Operation(
+    scope=Scope.ADMIN,
+    tag="webhooks",
+    summary="Replace the secret of an endpoint",
+    description="For the length of `overlap` both secrets sign, so that receivers can change over at any moment.",
+    body=RotatedWebhookSecret,
+    body_required=False,
+    parameters=(_ENDPOINT,),
+    answers={200: ("The endpoint with its new secret, which is shown this once.", _ONE)},
     problems=(400, 404, 413, 415, 422, 503),
 )
 REMOVE = Operation(
@@ -125,6 +137,7 @@ def webhook_calls(gateway: Gateway) -> list[tuple[str, str, Endpoint, Operation]
         ("GET", one, endpoints.endpoint, SHOW),
         ("PATCH", one, endpoints.change_endpoint, CHANGE),
         ("DELETE", one, endpoints.remove_endpoint, REMOVE),
+        ("POST", f"{one}/rotate-secret", endpoints.rotate_secret, ROTATE),
         ("POST", f"{one}/test", endpoints.test_endpoint, TEST),
         ("GET", f"{one}/deliveries", sent.endpoint_deliveries, OF_ENDPOINT),
         ("POST", f"{one}/deliveries/{{delivery_id}}/redeliver", sent.redeliver_to_endpoint, AGAIN_TO_ENDPOINT),

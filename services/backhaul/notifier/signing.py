@@ -22,14 +22,16 @@ class Signer:
 
     async def headers(self, mail: Mail, now: datetime) -> dict[str, str]:
         """What proves that a mail is ours. Raises `StoreUnavailable`, and `ConfigurationError` for another key."""
-        secret = await self.tenant_secret(mail.tenant) if mail.secret is None else self._vault.open(mail.secret)
+        secrets = [await self.tenant_secret(mail.tenant) if mail.secret is None else self._vault.open(mail.secret)]
+        if mail.retired_secret is not None:
+            secrets.append(self._vault.open(mail.retired_secret))
         now = now.astimezone(UTC)
         return {
             "content-type": "application/json",
             "user-agent": "backhaul",
             "webhook-id": mail.id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(secret).sign(mail.id, now, mail.body),
+            "webhook-signature": " ".join(Webhook(secret).sign(mail.id, now, mail.body) for secret in secrets),
         }
 
     async def tenant_secret(self, tenant: str) -> str:

@@ -1,6 +1,6 @@
 """Endpoints: registered receivers of webhooks, the secrets that sign, and the deliveries as lists show them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, delete, func, select, update
@@ -21,8 +21,10 @@ _SECRET = select(tenant_secrets.c.secret).where(tenant_secrets.c.tenant == bindp
 _ADD = insert(endpoints).on_conflict_do_nothing()
 _OF_TENANT = select(endpoints).where(endpoints.c.tenant == bindparam("of"))
 _ENDPOINT = _OF_TENANT.where(endpoints.c.id == bindparam("named"))
+_HELD = _ENDPOINT.with_for_update()
 _this = (endpoints.c.tenant == bindparam("of")) & (endpoints.c.id == bindparam("named"))
-_CHANGED = ("url", "events", "description", "disabled")
+_OTHERS = select(endpoints.c.id).where(endpoints.c.tenant == bindparam("of"), endpoints.c.id != bindparam("named"))
+_CHANGED = ("url", "events", "description", "secret", "retired_secret", "retired_until", "disabled")
 _SET = update(endpoints).where(_this).values({name: bindparam(f"new_{name}") for name in _CHANGED})
 _REMOVE = delete(endpoints).where(_this)
 _its = deliveries.c.endpoint_id == bindparam("named")
@@ -63,10 +65,15 @@ def tenant_secret(connection: Connection, tenant: str, proposal: str) -> str:
     return str(connection.execute(_SECRET, {"of": tenant}).scalar_one())
 
 
-def add(connection: Connection, endpoint: Endpoint) -> None:
+def add(connection: Connection, endpoint: Endpoint, most: int) -> bool:
     """See `WebhookStore.add_endpoint`."""
-    row = {"id": endpoint.id, "tenant": endpoint.tenant, "secret": endpoint.secret, **_changeable(endpoint)}
+    others = {"of": endpoint.tenant, "named": endpoint.id}
+    connection.execute(_OTHERS.with_for_update(), others).all()  # who adds, too, waits, and then counts this one
+    if len(connection.execute(_OTHERS, others).all()) >= most:
+        return False
+    row = {"id": endpoint.id, "tenant": endpoint.tenant, **_changeable(endpoint)}
     connection.execute(_ADD, {**row, "created_at": to_ms(endpoint.created_at)})
+    return True
 
 
 def _changeable(endpoint: Endpoint) -> dict[str, Any]:
@@ -74,6 +81,9 @@ def _changeable(endpoint: Endpoint) -> dict[str, Any]:
         "url": endpoint.url,
         "events": codec.dumps(list(endpoint.events)).decode(),
         "description": endpoint.description,
+        "secret": endpoint.secret,
+        "retired_secret": endpoint.retired_secret,
+        "retired_until": milliseconds(endpoint.retired_until),
         "disabled": endpoint.disabled,
     }
 
@@ -105,17 +115,24 @@ def _endpoint(row: Any) -> Endpoint:
         secret=row.secret,
         created_at=from_ms(row.created_at),
         disabled=row.disabled,
+        retired_secret=row.retired_secret,
+        retired_until=None if row.retired_until is None else from_ms(row.retired_until),
     )
 
 
-def set_endpoint(connection: Connection, endpoint: Endpoint) -> bool:
-    """See `WebhookStore.set_endpoint`."""
-    named = {"of": endpoint.tenant, "named": endpoint.id}
-    changes = {f"new_{name}": value for name, value in _changeable(endpoint).items()}
-    found = connection.execute(_SET, {**named, **changes}).rowcount > 0
-    if found and endpoint.disabled is not None:
-        connection.execute(_FAIL_ITS, {"named": endpoint.id})
-    return found
+def change(
+    connection: Connection, tenant: str, endpoint_id: str, to: Callable[[Endpoint], Endpoint]
+) -> Endpoint | None:
+    """See `WebhookStore.change_endpoint`."""
+    named = {"of": tenant, "named": endpoint_id}
+    row = connection.execute(_HELD, named).first()
+    if row is None:
+        return None
+    changed = to(_endpoint(row))
+    connection.execute(_SET, {**named, **{f"new_{name}": value for name, value in _changeable(changed).items()}})
+    if changed.disabled is not None:
+        connection.execute(_FAIL_ITS, {"named": endpoint_id})
+    return changed
 
 
 def remove(connection: Connection, tenant: str, endpoint_id: str) -> bool:

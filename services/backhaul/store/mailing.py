@@ -60,9 +60,12 @@ OF_TARGET = (
     .with_for_update(skip_locked=True)
 )
 _ids = Recordset("delivery_ids", id=Text)
-_ENDPOINTS = select(endpoints.c.id, endpoints.c.url, endpoints.c.secret).join(
-    _ids.table, (endpoints.c.id == _ids.c.id) & IS_ENABLED
-)
+_ENDPOINTS = select(
+    endpoints.c.id,
+    endpoints.c.url,
+    endpoints.c.secret,
+    case((endpoints.c.retired_until > _now, endpoints.c.retired_secret)).label("retired_secret"),
+).join(_ids.table, (endpoints.c.id == _ids.c.id) & IS_ENABLED)
 _TAKE = (
     update(deliveries)
     .where(deliveries.c.id.in_(select(_ids.c.id)))
@@ -98,9 +101,11 @@ _NOTE = (
         ended_at=case((_marks.c.next_ms.is_(None), store_now()), else_=None),
     )
 )
-_gone = select(deliveries.c.endpoint_id).join(_ids.table, deliveries.c.id == _ids.c.id)
-_DISABLE = update(endpoints).where(endpoints.c.id.in_(_gone), IS_ENABLED).values(disabled="gone")
-_its = select(deliveries.c.id).where(IS_PENDING, deliveries.c.target.in_(_gone)).limit(MOST_AT_ONCE)
+_GONE = select(deliveries.c.endpoint_id).join(
+    _marks.table, (deliveries.c.id == _marks.c.id) & (deliveries.c.claim == _marks.c.claim) & IS_PENDING
+)
+_DISABLE = update(endpoints).where(endpoints.c.id.in_(select(_ids.c.id)), IS_ENABLED).values(disabled="gone")
+_its = select(deliveries.c.id).where(IS_PENDING, deliveries.c.target.in_(select(_ids.c.id))).limit(MOST_AT_ONCE)
 _FAIL = update(deliveries).where(IS_PENDING, deliveries.c.id.in_(_its)).values(_ended)
 
 _over = (
@@ -156,16 +161,18 @@ def _mails(connection: Connection, rows: Sequence[Any], claim: str) -> Iterator[
                 body=row.body,
                 tried=row.tried,
                 created_at=from_ms(row.created_at),
+                retired_secret=None if receiver is row else receiver.retired_secret,
             )
 
 
 def note(connection: Connection, postmarks: Sequence[Postmark]) -> None:
     """See `WebhookStore.note_mail`."""
+    gone = [_mark(postmark) for postmark in postmarks if postmark.gone]
+    unwilling = set(connection.execute(_GONE, _marks.rows(gone)).scalars()) - {None} if gone else set()
     connection.execute(_NOTE, _marks.rows(map(_mark, sorted(postmarks, key=lambda postmark: postmark.id))))
-    gone = [postmark.id for postmark in postmarks if postmark.gone]
-    if gone:
-        connection.execute(_DISABLE, _ids.values(gone))
-        connection.execute(_FAIL, _ids.values(gone))
+    if unwilling:
+        connection.execute(_DISABLE, _ids.values(sorted(unwilling)))
+        connection.execute(_FAIL, _ids.values(sorted(unwilling)))
 
 
 def _mark(postmark: Postmark) -> dict[str, Any]:

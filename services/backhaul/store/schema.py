@@ -175,6 +175,8 @@ endpoints = Table(
     Column("secret", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled", Text),
+    Column("retired_secret", Text),
+    Column("retired_until", BigInteger),
 )
 
 deliveries = Table(

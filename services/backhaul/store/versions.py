@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 
 from backhaul.store.schema import METADATA
 
-HEAD = "0006"
+HEAD = "0007"
 TABLE = "backhaul_schema"
 
 _schema = Table(

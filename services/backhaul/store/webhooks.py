@@ -1,6 +1,6 @@
 """The store's part for webhooks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -17,8 +17,8 @@ class SqlWebhookStore:
     async def tenant_secret(self, tenant: str, proposal: str) -> str:
         return await self._runner.transact(partial(endpoints.tenant_secret, tenant=tenant, proposal=proposal))
 
-    async def add_endpoint(self, endpoint: Endpoint) -> None:
-        await self._runner.execute(partial(endpoints.add, endpoint=endpoint))
+    async def add_endpoint(self, endpoint: Endpoint, most: int) -> bool:
+        return await self._runner.transact(partial(endpoints.add, endpoint=endpoint, most=most))
 
     async def endpoint(self, tenant: str, endpoint_id: str) -> Endpoint | None:
         return await self._runner.read(partial(endpoints.endpoint, tenant=tenant, endpoint_id=endpoint_id))
@@ -26,8 +26,10 @@ class SqlWebhookStore:
     async def endpoints(self, tenant: str, before: str | None, limit: int) -> list[Endpoint]:
         return await self._runner.read(partial(endpoints.page, tenant=tenant, before=before, limit=limit))
 
-    async def set_endpoint(self, endpoint: Endpoint) -> bool:
-        return await self._runner.transact(partial(endpoints.set_endpoint, endpoint=endpoint))
+    async def change_endpoint(
+        self, tenant: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]
+    ) -> Endpoint | None:
+        return await self._runner.transact(partial(endpoints.change, tenant=tenant, endpoint_id=endpoint_id, to=change))
 
     async def remove_endpoint(self, tenant: str, endpoint_id: str) -> bool:
         return await self._runner.transact(partial(endpoints.remove, tenant=tenant, endpoint_id=endpoint_id))

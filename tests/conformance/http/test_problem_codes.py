@@ -139,6 +139,7 @@ PROVOKED: dict[ProblemCode, Provoke] = {
 ELSEWHERE = {
     ProblemCode.CURSOR_EXPIRED: "unit/gateway/test_outages.py",
     ProblemCode.ENDPOINT_DISABLED: "integration/test_webhook_endpoints.py",
+    ProblemCode.TOO_MANY_ENDPOINTS: "integration/test_webhook_endpoints.py",
     ProblemCode.RATE_LIMITED: "conformance/http/test_limits.py",
 }
 """Codes that need another stage: a log that is cut, a receiver, a limit."""

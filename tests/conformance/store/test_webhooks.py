@@ -1,6 +1,8 @@
 """Webhooks in the store: deliveries that follow from events, and what becomes of them."""
 
+import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,9 +73,9 @@ async def test_an_event_that_a_tasks_webhook_wants_becomes_a_delivery_with_the_t
 
 
 async def test_events_that_nobody_asked_for_become_none(store: SqlStore) -> None:
-    await store.add_endpoint(endpoint(events=("task.succeeded",)))
-    await store.add_endpoint(endpoint(tenant="another"))
-    await store.add_endpoint(endpoint(disabled="asked"))
+    await store.add_endpoint(endpoint(events=("task.succeeded",)), ALL)
+    await store.add_endpoint(endpoint(tenant="another"), ALL)
+    await store.add_endpoint(endpoint(disabled="asked"), ALL)
 
     await ended(store)
     await ended(store, webhook=webhook("https://hooks.example/a", "task.expired"))
@@ -83,8 +85,8 @@ async def test_events_that_nobody_asked_for_become_none(store: SqlStore) -> None
 
 async def test_every_endpoint_of_the_tenant_that_wants_an_event_gets_it(store: SqlStore) -> None:
     first, second = endpoint(events=("task.accepted", "task.cancelled")), endpoint()
-    await store.add_endpoint(first)
-    await store.add_endpoint(second)
+    await store.add_endpoint(first, ALL)
+    await store.add_endpoint(second, ALL)
 
     await ended(store, webhook=webhook())
 
@@ -158,7 +160,7 @@ async def test_a_long_row_of_deliveries_to_one_target_hides_no_other(store: SqlS
 
 async def test_an_endpoint_that_wants_no_more_is_disabled_and_nothing_is_left_on_its_way(store: SqlStore) -> None:
     gone = endpoint()
-    await store.add_endpoint(gone)
+    await store.add_endpoint(gone, ALL)
     first, second = await ended(store), await ended(store)
     mail, *_ = await taken(store, usual=1)
 
@@ -172,16 +174,73 @@ async def test_an_endpoint_that_wants_no_more_is_disabled_and_nothing_is_left_on
     assert await taken(store) == []
 
 
+async def test_who_wants_no_more_is_not_disabled_by_a_try_that_counts_no_longer(store: SqlStore) -> None:
+    one = endpoint()
+    await store.add_endpoint(one, ALL)
+    await ended(store)
+    (late,) = await taken(store)
+    await store.redeliver(DeliveryQuery("default", endpoint_id=one.id), late.id)
+
+    await store.note_mail([mark(late, state=DeliveryState.FAILED, gone=True)])
+
+    assert await store.endpoint("default", one.id) == one
+    assert [mail.id for mail in await taken(store)] == [late.id]
+
+
+async def test_changes_at_the_same_time_do_not_undo_each_other(store: SqlStore, other: SqlStore) -> None:
+    one = endpoint()
+    await store.add_endpoint(one, ALL)
+
+    await asyncio.gather(
+        store.change_endpoint("default", one.id, lambda found: replace(found, description="mine")),
+        other.change_endpoint("default", one.id, lambda found: replace(found, disabled="asked")),
+        store.change_endpoint("default", one.id, lambda found: replace(found, url="https://new.example/")),
+    )
+
+    expected = replace(one, description="mine", disabled="asked", url="https://new.example/")
+    assert await store.endpoint("default", one.id) == expected
+
+
+async def test_a_tenant_has_only_so_many_endpoints_however_many_are_added_at_once(
+    store: SqlStore, other: SqlStore
+) -> None:
+    first, foreign, *more = (endpoint(), endpoint(tenant="another"), *(endpoint() for _ in range(4)))
+
+    added = [await store.add_endpoint(one, 3) for one in (first, foreign)]
+    crowd = await asyncio.gather(*(at.add_endpoint(one, 3) for at, one in zip([store, other] * 2, more, strict=True)))
+    again = await store.add_endpoint(first, 3)
+
+    assert added == [True, True]
+    assert sorted(crowd) == [False, False, True, True]
+    assert again
+    assert len(await store.endpoints("default", None, ALL)) == 3
+
+
+async def test_a_secret_that_was_replaced_signs_along_until_its_time_is_over(store: SqlStore) -> None:
+    one = endpoint()
+    await store.add_endpoint(one, ALL)
+    now = datetime.now(UTC)
+    for hours, retired in ((1, "sealed endpoint"), (-1, None)):
+        until = (now + timedelta(hours=hours)).replace(microsecond=0)
+        rotated = replace(one, secret="new", retired_secret="sealed endpoint", retired_until=until)
+        assert await store.change_endpoint("default", one.id, lambda _, to=rotated: to) == rotated  # type: ignore[misc]
+
+        await ended(store)
+
+        (mail,) = await taken(store)
+        assert (mail.secret, mail.retired_secret) == ("new", retired)
+
+
 async def test_endpoints_are_listed_changed_and_removed_within_their_tenant(store: SqlStore) -> None:
     first, second, foreign = endpoint(), endpoint(description="two"), endpoint(tenant="another")
     for one in (first, second, foreign):
-        await store.add_endpoint(one)
-    await store.add_endpoint(first)
+        await store.add_endpoint(one, ALL)
+    await store.add_endpoint(first, ALL)
     task_id = await ended(store)
 
     changed = endpoint(id=first.id, url="https://new.example/", events=("task.failed",), disabled="asked")
-    assert await store.set_endpoint(changed)
-    assert not await store.set_endpoint(endpoint(id=foreign.id))
+    assert await store.change_endpoint("default", first.id, lambda _: changed) == changed
+    assert await store.change_endpoint("default", foreign.id, lambda _: changed) is None
     assert await store.endpoint("default", first.id) == changed
     assert await store.endpoint("default", foreign.id) is None
     assert [one.id for one in await store.endpoints("default", None, 10)] == [second.id, first.id]
@@ -193,7 +252,7 @@ async def test_endpoints_are_listed_changed_and_removed_within_their_tenant(stor
 
 async def test_what_is_recorded_for_an_endpoint_while_it_is_disabled_or_removed_is_not_sent(store: SqlStore) -> None:
     disabled, removed = endpoint(disabled="asked"), endpoint()
-    await store.add_endpoint(disabled)
+    await store.add_endpoint(disabled, ALL)
     for one in (disabled, removed):
         late = Delivery(
             new_id("whd"), "default", one.id, None, "e", one.url, DeliveryState.PENDING, RawJson("[]"), NOW, NOW
@@ -214,7 +273,7 @@ async def test_the_first_proposal_stays_the_secret_of_its_tenant(store: SqlStore
 
 async def test_a_test_is_a_delivery_that_follows_from_no_event(store: SqlStore) -> None:
     one = endpoint()
-    await store.add_endpoint(one)
+    await store.add_endpoint(one, ALL)
     test = Delivery(
         new_id("whd"), "default", one.id, None, "webhook.test", one.url, DeliveryState.PENDING, RawJson("[]"), NOW, NOW
     )

@@ -4,7 +4,7 @@ A delivery is made in the transaction that records its event, so none is lost. I
 may die between the receiver's answer and its own note of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,7 +22,9 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A registered receiver of a tenant's events. `secret` is sealed. `disabled`: why nothing is sent, or None."""
+    """A registered receiver of a tenant's events. `disabled`: why nothing is sent, or None.
+
+    Secrets are sealed. `retired_secret` is the one that was replaced: until `retired_until` it signs along."""
 
     id: str
     tenant: str
@@ -32,6 +34,8 @@ class Endpoint:
     secret: str
     created_at: datetime
     disabled: str | None = None
+    retired_secret: str | None = None
+    retired_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Mail:
     """A delivery that is to be tried now, by who has taken it under `claim`.
 
     `tried`: how often it was tried since it was made or last asked for again. `secret` is sealed; None: the tenant's.
+    `retired_secret`: sealed, too; it is to sign along.
     """
 
     id: str
@@ -71,6 +76,7 @@ class Mail:
     body: str
     tried: int
     created_at: datetime
+    retired_secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Postmark:
     """What became of a mail. `attempt`: a JSON object for its log, or None if it was not tried.
 
     `next_in`: how long until it is tried again; None when it has ended in `state`. `gone`: the receiver wants no more,
-    so its endpoint is disabled.
+    so its endpoint is disabled, if the mail is still under its claim.
     """
 
     id: str
@@ -108,8 +114,9 @@ class WebhookStore(Protocol):
         """The sealed secret that signs what has none of its own: `proposal`, unless the tenant has one already."""
         ...
 
-    async def add_endpoint(self, endpoint: Endpoint) -> None:
-        """From now on the tenant's events go there, too. Repeated, it changes nothing."""
+    async def add_endpoint(self, endpoint: Endpoint, most: int) -> bool:
+        """From now on the tenant's events go there, too; unless it has `most` others already: false. Repeated, it
+        changes nothing."""
         ...
 
     async def endpoint(self, tenant: str, endpoint_id: str) -> Endpoint | None: ...
@@ -118,9 +125,12 @@ class WebhookStore(Protocol):
         """Newest first; `before` continues a page."""
         ...
 
-    async def set_endpoint(self, endpoint: Endpoint) -> bool:
-        """Keep url, events, description and `disabled` as they are here; false if there is no such endpoint. What is on
-        its way to one that is disabled has failed."""
+    async def change_endpoint(
+        self, tenant: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]
+    ) -> Endpoint | None:
+        """Keep what `change` makes of the endpoint, and return it; None if there is none. Nobody else changes it in
+        between. What is on its way to one that is disabled has failed. `change` is pure, since it may be called again.
+        """
         ...
 
     async def remove_endpoint(self, tenant: str, endpoint_id: str) -> bool:
