@@ -12,20 +12,32 @@ ARGS   ?=
 
 PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 BIN     = $(VENV)/bin
-SOURCES = contracts services tests bench
+COMPOSE = docker compose
+LOCK    = $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+          --no-emit-index-url --no-header --no-annotate
+SOURCES = contracts services tests bench deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test sim chaos check format bench clean
+.PHONY: help demo dev up down logs test sim chaos check format lock bench clean
 
 help: ## what there is to do
 	@echo 'Usage: make TARGET [VENV=.venv] [PYTHON=python3.11]'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.demo ## summarise a text, with every step streamed: make demo [FILE=text.txt]
 	@$(BIN)/python -m backhaul.cli.demo $(if $(FILE),'$(FILE)')
 
 dev: $(VENV)/.demo ## the whole platform in one process on port 8080: make dev [ARGS='MODULE:SERVICE --port 9000']
 	@$(BIN)/backhaul dev $(ARGS)
+
+up: ## RabbitMQ, PostgreSQL, all roles and the examples in containers, on 127.0.0.1:8080: make up [ARGS='--scale digest=3']
+	@$(COMPOSE) up --build --wait $(ARGS)
+
+down: ## stop the containers; data and secrets stay: make down [ARGS=--volumes]
+	@$(COMPOSE) down $(ARGS)
+
+logs: ## what the containers say, as it comes: make logs [ARGS=ledger]
+	@$(COMPOSE) logs --follow --tail=100 $(ARGS)
 
 test: $(VENV)/.dev ## all tests; servers that are installed here are started for them: make test [ARGS='-k word']
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -46,6 +58,13 @@ check: $(VENV)/.dev ## what CI checks: format, lint, types, who imports whom, ge
 format: $(VENV)/.dev ## put the code into shape
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
+
+lock: $(VENV)/.dev ## renew what the image is installed from: deploy/docker/*.lock
+	@$(PIP) install 'uv>=0.9'
+	@sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '"' | $(LOCK) - --output-file deploy/docker/build.lock
+	@$(LOCK) pyproject.toml --output-file deploy/docker/platform.lock
+	@$(LOCK) pyproject.toml --extra digest --extra linkcheck --extra report --extra thumbnail \
+	  --constraints deploy/docker/platform.lock --output-file deploy/docker/examples.lock
 
 bench: $(VENV)/.dev ## measure on RabbitMQ and PostgreSQL: make bench [ARGS=…]
 	@$(BIN)/python -m bench.platform $(ARGS)

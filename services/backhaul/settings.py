@@ -1,12 +1,22 @@
-"""Settings: every knob with its meaning, default and special values. The one place that reads the environment."""
+"""Settings: every knob with its meaning, default and special values. The one place that reads the environment,
+and the files of secrets that it names."""
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from backhaul_contracts.wire import Duration
 
@@ -80,8 +90,42 @@ DEFAULT_SCHEDULE = (
 """That of Standard Webhooks: ten tries over three days."""
 
 
+class SecretFiles(PydanticBaseSettingsSource):
+    """Secrets that stand in files: `BACKHAUL_DATABASE_URL_FILE=/run/secrets/database_url`.
+
+    Raises `SettingsError` for a file that cannot be read or is empty, and for a secret that is given both ways.
+    """
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields.items()
+        found = ((name, self.get_field_value(field, name)[0]) for name, field in fields if _is_secret(field))
+        return {name: value for name, value in found if value is not None}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        name = f"{self.config.get('env_prefix', '')}{field_name}".upper()
+        path = os.environ.get(f"{name}_FILE")
+        if path and os.environ.get(name):
+            raise SettingsError(f"both {name} and {name}_FILE are set: unset one of them")
+        return (_text_of(Path(path), f"{name}_FILE") if path else None), field_name, False
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _text_of(path: Path, variable: str) -> str:
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        fact = (getattr(error, "strerror", None) or "is not text").lower()
+        raise SettingsError(f"{variable}: {path} cannot be read ({fact}): name a file that holds the secret") from error
+    if not text:
+        raise SettingsError(f"{variable}: {path} is empty: write the secret into it")
+    return text
+
+
 class Settings(BaseSettings):
-    """Read from the environment, prefix `BACKHAUL_`; passed on as a value."""
+    """Read from the environment, prefix `BACKHAUL_`, secrets also from files; passed on as a value."""
 
     model_config = SettingsConfigDict(env_prefix="BACKHAUL_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -166,3 +210,14 @@ class Settings(BaseSettings):
         if self.lease < 3 * self.heartbeat:
             raise ValueError("the lease must be at least three heartbeats long, or one lost beat takes work away")
         return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings, file_secret_settings

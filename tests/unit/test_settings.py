@@ -1,7 +1,10 @@
 """Settings that are more than a word."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from backhaul.settings import Rate, Settings
 
@@ -21,4 +24,38 @@ def test_what_is_no_rate_is_told_how_one_is_written(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("BACKHAUL_RATE_LIMIT", text)
 
     with pytest.raises(ValidationError, match="'100/s'"):
+        Settings()
+
+
+def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 32 + "\n")
+    (tmp_path / "url").write_text("postgresql://backhaul:word@db/backhaul\n")
+    monkeypatch.delenv("BACKHAUL_DATABASE_URL", raising=False)
+    monkeypatch.setenv("BACKHAUL_SECRET_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("BACKHAUL_DATABASE_URL_FILE", str(tmp_path / "url"))
+
+    settings = Settings()
+
+    assert settings.opened_secret_key == "k" * 32
+    assert settings.database_url.get_secret_value() == "postgresql://backhaul:word@db/backhaul"
+    assert "database_url" in settings.model_fields_set
+
+
+def test_a_secret_given_both_ways_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BACKHAUL_API_KEY", "bh_here")
+    monkeypatch.setenv("BACKHAUL_API_KEY_FILE", str(tmp_path / "key"))
+
+    with pytest.raises(SettingsError, match="both BACKHAUL_API_KEY and BACKHAUL_API_KEY_FILE are set"):
+        Settings()
+
+
+def test_a_file_without_a_secret_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    missing, empty = tmp_path / "missing", tmp_path / "empty"
+    empty.write_text("\n")
+
+    monkeypatch.setenv("BACKHAUL_AMQP_URL_FILE", str(missing))
+    with pytest.raises(SettingsError, match=r"BACKHAUL_AMQP_URL_FILE: .*missing cannot be read \(no such file"):
+        Settings()
+    monkeypatch.setenv("BACKHAUL_AMQP_URL_FILE", str(empty))
+    with pytest.raises(SettingsError, match="is empty: write the secret into it"):
         Settings()

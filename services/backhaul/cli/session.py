@@ -15,12 +15,15 @@ PATIENT = "2m"
 def settings() -> "Settings":
     """The settings. Raises `ConfigurationError` that names the variable."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from backhaul.core.errors import ConfigurationError
     from backhaul.settings import Settings
 
     try:
         return Settings()
+    except SettingsError as error:
+        raise ConfigurationError(str(error)) from error
     except ValidationError as error:
         faults = [(*fault["loc"], "")[0] for fault in error.errors()]
         names = [f"BACKHAUL_{str(name).upper()}: " if name else "" for name in faults]
