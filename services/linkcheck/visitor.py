@@ -13,9 +13,10 @@ from weakref import WeakValueDictionary
 import httpcore
 import httpx
 
+from backhaul.network import AddressRefused, UnknownHost
 from linkcheck.finding import Fault, Finding, Redirect, Trouble
-from linkcheck.network import AddressRefused, GuardedTransport, UnknownHost
 from linkcheck.settings import Settings
+from linkcheck.transport import GuardedTransport
 
 MAX_REDIRECTS = 5
 HEAD_REFUSED = (405, 501)

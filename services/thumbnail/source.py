@@ -1,18 +1,17 @@
 """Where a picture comes from: the task itself, or an address on the public internet."""
 
 import binascii
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urljoin
 
 import httpcore
 
+from backhaul.network import AddressRefused, GuardedSyncNetwork, UnknownHost
+
 Told = Callable[[int, int | None], None]
 """Hears how many bytes have come, and of how many."""
 
-GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that is assigned of IPv6 to the internet
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 ASKED: tuple[tuple[bytes | str, bytes | str], ...] = (
@@ -45,7 +44,7 @@ def decode(text: str) -> bytes:
 
 def fetch(url: str, *, max_bytes: int, allow_private: bool, tell: Told) -> bytes:
     """What is at `url`, at most `max_bytes`. Raises `Refused` and `Unavailable`."""
-    network = PublicNetwork(allow_private=allow_private)
+    network = GuardedSyncNetwork(allow_private=allow_private, setting="THUMBNAIL_ALLOW_PRIVATE")
     with closing(httpcore.ConnectionPool(network_backend=network)) as pool:
         try:
             for _ in range(MAX_REDIRECTS + 1):
@@ -53,6 +52,10 @@ def fetch(url: str, *, max_bytes: int, allow_private: bool, tell: Told) -> bytes
                 if isinstance(found, bytes):
                     return found
                 url = found
+        except AddressRefused as error:
+            raise Refused(f"{error}.") from error
+        except UnknownHost as error:
+            raise Unavailable(str(error)) from error
         except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, ValueError) as error:
             raise Refused(f"{url} is no http or https address.") from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
@@ -85,41 +88,3 @@ def _read(parts: Iterable[bytes], length: int | None, max_bytes: int, tell: Told
         else:
             return bytes(body)
     raise Refused(f"The picture is larger than {max_bytes:,} bytes.")
-
-
-class PublicNetwork(httpcore.NetworkBackend):
-    """Connects to hosts of which every address is public. A name is resolved once, and what is judged is what is
-    connected to: neither a redirect nor a name that changes its address leads into the inside network."""
-
-    def __init__(self, *, allow_private: bool) -> None:
-        self._allow_private = allow_private
-        self._network = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        addresses = _addresses(host, port)
-        if not self._allow_private and not all(is_public(address) for address in addresses):
-            raise Refused(f"{host} is not on the public internet; THUMBNAIL_ALLOW_PRIVATE would allow it.")
-        return self._network.connect_tcp(str(addresses[0]), port, timeout, local_address, socket_options)
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address belongs to one machine on the internet, and is no way back inside (6to4, Teredo)."""
-    if isinstance(address, IPv6Address) and (address not in GLOBAL_UNICAST or address.sixtofour or address.teredo):
-        return False
-    return address.is_global and not address.is_multicast
-
-
-def _addresses(host: str, port: int) -> list[IPv4Address | IPv6Address]:
-    """All addresses of a host, IPv4 first: where there is no IPv6 route, that saves the wait."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise Unavailable(f"{host} has no address") from error
-    return sorted({ip_address(entry[4][0]) for entry in found}, key=lambda address: (address.version, address))

@@ -8,6 +8,11 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that is assigned of IPv6 to the
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address it leads to
 
 
+def read_address(text: str) -> Address:
+    """An address as resolvers write it: an IPv6 one may name the interface that it is reached by."""
+    return ip_address(text.partition("%")[0])
+
+
 def is_public(address: Address) -> bool:
     """Whether it belongs to one machine on the internet, and is no other way of writing one that does not.
 

@@ -15,7 +15,7 @@ from backhaul.core.ports.store import Store
 from backhaul.core.ports.webhooks import Mail, Postmark
 from backhaul.core.record import RawJson
 from backhaul.core.sealing import Vault
-from backhaul.notifier.network import Resolve, Resolver
+from backhaul.network import Resolve, Resolver
 from backhaul.notifier.post import Answer, Post
 from backhaul.notifier.schedule import Schedule, postponed
 from backhaul.notifier.signing import Signer

@@ -10,7 +10,7 @@ from functools import cached_property
 import httpcore
 
 from backhaul.core.clock import Clock
-from backhaul.notifier.network import AddressRefused, GuardedNetwork, Resolve, UnknownHost
+from backhaul.network import AddressRefused, GuardedNetwork, Resolve, UnknownHost
 
 PATIENCE = timedelta(seconds=15)
 """For the whole exchange, from the lookup of the name to the status of the answer."""
@@ -38,7 +38,9 @@ class Post:
     def __init__(self, resolve: Resolve, clock: Clock, *, allow_private: bool, patience: timedelta = PATIENCE) -> None:
         self._clock = clock
         self._patience = patience.total_seconds()
-        self._network = GuardedNetwork(resolve, allow_private=allow_private)
+        self._network = GuardedNetwork(
+            resolve=resolve, allow_private=allow_private, setting="BACKHAUL_WEBHOOK_ALLOW_PRIVATE"
+        )
 
     @cached_property
     def _pool(self) -> httpcore.AsyncConnectionPool:

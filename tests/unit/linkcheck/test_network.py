@@ -7,9 +7,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from linkcheck import network
+from backhaul import network
+from backhaul.network import is_public
 from linkcheck.finding import Fault, Finding
-from linkcheck.network import is_public
 from linkcheck.settings import Settings
 from linkcheck.visitor import Visitor, open_visitor
 from tests.unit.linkcheck.site import Site, open_site

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backhaul.core.clock import SystemClock
-from backhaul.notifier.network import Resolver
+from backhaul.network import Resolver
 from backhaul.notifier.post import Answer, Post, retry_after
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver, receiving, status

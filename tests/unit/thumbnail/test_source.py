@@ -7,7 +7,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from thumbnail.source import Refused, Unavailable, decode, fetch, is_public
+from backhaul.network import is_public
+from thumbnail.source import Refused, Unavailable, decode, fetch
 
 
 class Site(BaseHTTPRequestHandler):

@@ -1,13 +1,15 @@
-"""Where webhooks may not go."""
+"""Where nothing may go that goes where somebody else says."""
 
+import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Any
 
 import httpcore
 import pytest
 
 from backhaul.core.addresses import Address, is_plainly_private, is_public
-from backhaul.notifier.network import AddressRefused, GuardedNetwork, Resolver, UnknownHost
+from backhaul.network import AddressRefused, GuardedNetwork, GuardedSyncNetwork, Resolver, UnknownHost
 from tests.support.receiver import receiving
 
 PRIVATE = (
@@ -64,12 +66,16 @@ class Names:
         return [ip_address(text) for text in answer]
 
 
+def guarded(names: Names, *, allow_private: bool) -> GuardedNetwork:
+    return GuardedNetwork(resolve=names, allow_private=allow_private, setting="SHOP_ALLOW_PRIVATE")
+
+
 @pytest.mark.parametrize("answer", [["127.0.0.1"], ["1.1.1.1", "127.0.0.1"], ["1.1.1.1", "::ffff:127.0.0.1"]])
 async def test_a_name_that_leads_to_any_private_address_is_not_connected_to(answer: list[str]) -> None:
     async with receiving() as receiver:
-        network = GuardedNetwork(Names(answer), allow_private=False)
+        network = guarded(Names(answer), allow_private=False)
 
-        with pytest.raises(AddressRefused, match="BACKHAUL_WEBHOOK_ALLOW_PRIVATE"):
+        with pytest.raises(AddressRefused, match="SHOP_ALLOW_PRIVATE"):
             await network.connect_tcp("hooks.example", receiver.port, timeout=2)
 
 
@@ -81,7 +87,7 @@ async def test_a_name_that_changes_after_it_was_checked_leads_nowhere_else(monke
 
     monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
     names = Names(["1.1.1.1"], ["127.0.0.1"])
-    network = GuardedNetwork(names, allow_private=False)
+    network = guarded(names, allow_private=False)
 
     await network.connect_tcp("rebinding.example", 80)
     with pytest.raises(AddressRefused):
@@ -91,9 +97,41 @@ async def test_a_name_that_changes_after_it_was_checked_leads_nowhere_else(monke
     assert names.asked == 2
 
 
+async def test_of_a_host_with_very_many_addresses_only_some_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    async def connect(network: object, host: str, *_: object) -> None:
+        tried.append(host)
+        raise httpcore.ConnectTimeout
+
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
+
+    with pytest.raises(httpcore.ConnectTimeout):
+        await guarded(Names([f"1.1.1.{n}" for n in range(1, 100)]), allow_private=False).connect_tcp("many.example", 80)
+
+    assert tried == ["1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4"]
+
+
+def test_code_that_blocks_is_kept_from_the_network_inside_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = GuardedSyncNetwork(allow_private=False, setting="SHOP_ALLOW_PRIVATE")
+    found: dict[str, list[str]] = {"inside.example": ["1.1.1.1", "64:ff9b::a00:1"], "nowhere.example": []}
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
+        return [(0, 0, 0, "", (address, port)) for address in found[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    with pytest.raises(AddressRefused, match=r"inside\.example is not on the public internet; SHOP_ALLOW_PRIVATE"):
+        network.connect_tcp("inside.example", 80)
+    with pytest.raises(UnknownHost):
+        network.connect_tcp("nowhere.example", 80)
+    with pytest.raises(httpcore.LocalProtocolError):
+        network.connect_tcp("inside.example", 70_000)
+
+
 async def test_where_it_is_allowed_a_private_address_is_connected_to_and_the_next_one_if_the_first_is_dead() -> None:
     async with receiving() as receiver:
-        network = GuardedNetwork(Names(["127.0.0.9", "127.0.0.1"]), allow_private=True)
+        network = guarded(Names(["127.0.0.9", "127.0.0.1"]), allow_private=True)
 
         stream = await network.connect_tcp("hooks.example", receiver.port, timeout=2)
 
@@ -106,5 +144,5 @@ async def test_a_host_without_an_address_is_unknown() -> None:
     with pytest.raises(UnknownHost, match=r"nowhere\.invalid has no address"):
         await resolver("nowhere.invalid", 80)
     with pytest.raises(UnknownHost):
-        await GuardedNetwork(Names([]), allow_private=True).connect_tcp("hooks.example", 80)
+        await guarded(Names([]), allow_private=True).connect_tcp("hooks.example", 80)
     resolver.close()
