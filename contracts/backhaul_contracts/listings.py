@@ -21,7 +21,7 @@ class RefusedAnnouncement(Wire):
 class KindInfo(Wire):
     """A kind that can be submitted: who handles it, and the JSON Schemas of its input and result.
 
-    `workers` counts those alive that could run it, whatever their version. `refused` is there if the newest
+    `workers` counts those that take tasks of its service now, whatever their version. `refused` is there if the newest
     announcement, within the last day, was refused.
     """
 

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backhaul.core.errors import CallFailed, Rejected
+    from backhaul.core.errors import CallFailed, Rejected, TooManyCalls
     from backhaul.core.signals import Fail, Retry
     from backhaul.worker.context import Context
     from backhaul.worker.retry_policy import RetryPolicy
     from backhaul.worker.service import Service
     from backhaul.worker.task_event import TaskEvent
 
-__all__ = ["CallFailed", "Context", "Fail", "Rejected", "Retry", "RetryPolicy", "Service", "TaskEvent"]
+__all__ = ["CallFailed", "Context", "Fail", "Rejected", "Retry", "RetryPolicy", "Service", "TaskEvent", "TooManyCalls"]
 
 _HOMES = {
     "CallFailed": "backhaul.core.errors",
@@ -21,6 +21,7 @@ _HOMES = {
     "RetryPolicy": "backhaul.worker.retry_policy",
     "Service": "backhaul.worker.service",
     "TaskEvent": "backhaul.worker.task_event",
+    "TooManyCalls": "backhaul.core.errors",
 }
 
 

@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     """The address that HTTP is served on."""
 
     port: int | None = Field(default=None, ge=0, le=65535)
-    """The port that HTTP is served on; None: 8080 for a gateway, no HTTP for ledger and worker; 0: any."""
+    """The port that HTTP is served on; None: 8080 for a gateway, no HTTP for ledger, notifier and worker; 0: any."""
 
     lease: Duration = timedelta(seconds=20)
     """How long a worker may be silent before its attempts are taken from it. At least three heartbeats."""
@@ -208,7 +208,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _lease_outlasts_heartbeats(self) -> "Settings":
         if self.lease < 3 * self.heartbeat:
-            raise ValueError("the lease must be at least three heartbeats long, or one lost beat takes work away")
+            raise ValueError(
+                "BACKHAUL_LEASE must be at least three times BACKHAUL_HEARTBEAT, or one lost beat takes work away"
+            )
         return self
 
     @classmethod

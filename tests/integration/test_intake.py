@@ -201,6 +201,11 @@ async def test_a_publisher_that_asks_is_told_whether_its_task_was_accepted_and_h
     assert events["dev.backhaul.task.rejected"]["code"] == "invalid_input"
     ended = events["dev.backhaul.task.succeeded"]
     assert (ended["key"], ended["done"], ended["input"], ended["result"]) == ("one", True, "hello", "hello")
+    assert all("time" in event for _, event in answers)
+    assert [event.get("subject") for _, event in answers if event["type"] != "dev.backhaul.task.rejected"] == [
+        ended["id"],
+        ended["id"],
+    ]
 
 
 async def test_every_publisher_of_a_task_is_told_of_its_end(platform: Harness) -> None:

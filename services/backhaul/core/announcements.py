@@ -96,7 +96,8 @@ def reply_messages(snapshot: Snapshot) -> Iterator[Message]:
     record = snapshot.record
     body = (
         f'{{"specversion":"1.0","id":"{record.id}-{record.seq}","source":"/backhaul/ledger",'
-        f'"type":"{TYPE_PREFIX}task.{record.status}","subject":"{record.id}","datacontenttype":"application/json",'
+        f'"type":"{TYPE_PREFIX}task.{record.status}","subject":"{record.id}",'
+        f'"time":"{format_time(record.finished_at or record.created_at)}","datacontenttype":"application/json",'
         f'{_trace(record)}"data":{task_json(snapshot)}}}'
     ).encode()
     for reply in read(record.replies):
@@ -149,7 +150,7 @@ def _public(record: Record, event: Event) -> Message:
 
 
 def _public_data(record: Record, event: Event) -> str:
-    outcome = f",{_outcome(event)}" if event.type in _WITH_OUTCOME else ""
+    outcome = f",{_outcome(event)}" if event.type.terminal else ""
     return (
         f'{{"task_id":"{event.task_id}","kind":{json_name(record.kind)},"seq":{event.seq},"attempt":{event.attempt},'
         f'"status":"{_status(record, event)}"{outcome},"key":{json_text(record.key)},"metadata":{record.metadata},'
@@ -158,13 +159,10 @@ def _public_data(record: Record, event: Event) -> str:
 
 
 def _outcome(event: Event) -> str:
-    """Result or error as a member; what else the event says is for those who follow the output."""
+    """Result or error as a member, null if it was cancelled; what else the event says is for who follows the output."""
     if event.type is EventType.SUCCEEDED:
         return event.data[1:-1]
-    return f'"error":{codec.dumps(codec.loads(event.data)["error"]).decode()}'
-
-
-_WITH_OUTCOME = frozenset({EventType.SUCCEEDED, EventType.FAILED, EventType.EXPIRED})
+    return f'"error":{codec.dumps(codec.loads(event.data).get("error")).decode()}'
 
 
 def _status(record: Record, event: Event) -> Status:

@@ -36,7 +36,7 @@ class Kinds:
 
     async def _alive(self) -> Counter[str]:
         workers = await answered(self._gateway.store.workers())
-        return Counter(worker.service for worker in workers if worker.state != "lost")
+        return Counter(worker.service for worker in workers if worker.state == "ready")
 
 
 def _kind(spec: KindSpec, alive: Counter[str], refusals: Mapping[str, RefusedAnnouncement]) -> KindInfo:

@@ -97,5 +97,5 @@ def _not_succeeded(record: Record) -> Rejected:
 def _why(record: Record) -> str:
     if record.error is not None:
         error = codec.loads(record.error)
-        return f": {error['code']}: {error['detail'] or error['title']}"
+        return f": {error['code']}: {(error['detail'] or error['title']).rstrip('.')}"
     return f": {record.cancel_reason}" if record.cancel_reason else ""

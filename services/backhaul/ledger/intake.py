@@ -25,7 +25,7 @@ from backhaul_contracts.envelope import CLOUDEVENT
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.messages import AcceptedReply, RejectedReply
 from backhaul_contracts.problems import Problem, ProblemCode
-from backhaul_contracts.wire import Json
+from backhaul_contracts.wire import Json, format_time
 
 _log = logging.getLogger("backhaul.intake")
 
@@ -84,7 +84,7 @@ class Intake:
             )
             return
         snapshot = admission.snapshot
-        await self._persist(lambda: self._reply(delivery, _ACCEPTED, task_json(snapshot)))
+        await self._persist(lambda: self._reply(delivery, _ACCEPTED, task_json(snapshot), snapshot.record.id))
         if snapshot.record.status.done and origin.reply is not None and origin.caller is None:
             told = replace(snapshot, record=evolve(snapshot.record, replies=noted(None, origin.reply)))
             await self._persist(lambda: tell(self._broker, list(reply_messages(told))))
@@ -109,13 +109,14 @@ class Intake:
                 self._stalled = False
                 return result
 
-    async def _reply(self, delivery: Delivery, type: str, data: str) -> None:
+    async def _reply(self, delivery: Delivery, type: str, data: str, subject: str | None = None) -> None:
         """Tell a publisher that wants to know. It may be gone by now, and its queue with it: that is its own affair."""
         if not delivery.reply_to:
             return
+        named = "" if subject is None else f'"subject":"{subject}",'
         body = (
-            f'{{"specversion":"1.0","id":"{new_id("msg")}","source":"/backhaul/ledger","type":"{type}",'
-            f'"datacontenttype":"application/json","data":{data}}}'
+            f'{{"specversion":"1.0","id":"{new_id("msg")}","source":"/backhaul/ledger","type":"{type}",{named}'
+            f'"time":"{format_time(self._clock.now())}","datacontenttype":"application/json","data":{data}}}'
         )
         message = Message(
             exchange="",

@@ -137,7 +137,7 @@ async def test_there_is_no_result_of_a_failure_but_its_error(stage: Stage) -> No
     answer = await stage.http.get(f"/v1/tasks/{task['id']}/result")
 
     assert (answer.status_code, answer.json()["code"]) == (409, "not_succeeded")
-    assert "too_long" in answer.json()["detail"]
+    assert answer.json()["detail"] == "The task is failed: too_long: 900 pages."
     assert answer.json()["error"] == (await stage.task(task["id"]))["error"]
     assert answer.json()["error"]["code"] == "too_long"
 

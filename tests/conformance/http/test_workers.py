@@ -20,6 +20,7 @@ async def test_a_drained_worker_is_told_so_with_its_next_beat_and_no_other_is(st
     assert (before, await beating(stage), await beating(stage, "wrk_2")) == ([False, False], True, False)
     listed = (await stage.http.get("/v1/workers")).json()["data"]
     assert {worker["id"]: worker["state"] for worker in listed} == {"wrk_1": "draining", "wrk_2": "ready"}
+    assert (await stage.http.get("/v1/kinds/digest.summarise")).json()["workers"] == 1
 
 
 async def test_draining_may_be_repeated(stage: Stage) -> None:

@@ -43,5 +43,6 @@ def test_the_public_names_are_these() -> None:
         "RetryPolicy",
         "Service",
         "TaskEvent",
+        "TooManyCalls",
     ]
     assert {name for name in dir(backhaul) if name[0].isupper()} >= set(backhaul.__all__)

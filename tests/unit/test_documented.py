@@ -1,0 +1,68 @@
+"""Nothing can be set, typed or answered that the documents do not name."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from backhaul.cli.main import app
+from backhaul.settings import Settings
+from backhaul_contracts.events import EventType
+from backhaul_contracts.failures import FailureCode
+from backhaul_contracts.problems import ProblemCode
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def document(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def commands(command: Any = None, *path: str) -> Iterator[tuple[str, Any]]:
+    """Every command that does something by itself, as it is typed."""
+    command = command or typer.main.get_command(app)
+    members = getattr(command, "commands", {})
+    if path and (not members or command.invoke_without_command):
+        yield " ".join(path), command
+    for name, member in members.items():
+        yield from commands(member, *path, name)
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_a_setting_is_named_for_operators_or_for_who_types(name: str) -> None:
+    assert f"`BACKHAUL_{name.upper()}`" in document("production.md") + document("cli.md")
+
+
+@pytest.mark.parametrize("code", [*ProblemCode, *FailureCode])
+def test_a_code_of_a_problem_or_a_failure_is_in_the_http_api(code: str) -> None:
+    assert re.search(rf"\b{code}\b", document("http.md"))
+
+
+def test_every_event_is_in_the_http_api() -> None:
+    listed = document("http.md").partition("- Types: `task.")[2].partition("`.")[0]
+
+    assert re.split(r"\s+\.", listed) == [type_.removeprefix("task.") for type_ in EventType]
+
+
+@pytest.mark.parametrize("command", [name for name, _ in commands()])
+def test_a_command_has_its_place_in_the_document_of_the_command_line(command: str) -> None:
+    headings = " ".join(line for line in document("cli.md").splitlines() if line.startswith("###"))
+
+    assert re.search(rf"`(backhaul )?{command}\b", headings)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (name, option)
+        for name, command in commands()
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    ],
+)
+def test_an_option_is_told_in_the_document_of_the_command_line(command: str, option: str) -> None:
+    assert f"`{option}" in document("cli.md")
