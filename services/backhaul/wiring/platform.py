@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Platform:
-    """The roles of one process over a started store and a started broker."""
+    """The roles of one process over a started store, and a broker that is started if any of them speaks to it: all but
+    the notifier do."""
 
     def __init__(self, store: Store, broker: Broker, *, settings: Settings, clock: Clock) -> None:
         self.store = store
@@ -95,7 +96,8 @@ class Platform:
                 loop.cancel()
 
     def _loops(self) -> Iterator[Coroutine[Any, Any, None]]:
-        yield self._relay.run()
+        if self.gateway is not None or self.ledger is not None:
+            yield self._relay.run()
         if self.ledger is not None:
             yield self.ledger.run()
         if self.gateway is not None:

@@ -80,7 +80,10 @@ async def _serve(
         store = await stack.enter_async_context(_started_store(settings))
         if gateway:
             await require_keys(settings, store)
-        broker = await stack.enter_async_context(_started_broker(settings, role, required=ledger))
+        if gateway or ledger:
+            broker = await stack.enter_async_context(_started_broker(settings, role, required=ledger))
+        else:  # a notifier speaks to nobody but the store
+            broker = open_broker(settings, role)
         platform = Platform(store, broker, settings=settings, clock=SystemClock())
         if ledger:
             platform.add_ledger()
