@@ -120,20 +120,21 @@ class Backlog(Inbox[T]):
         super().__init__(limit)
         self._weigh = weigh
         self._most = most
-        self._weight = 0
+        self.weight = 0
+        """Of all that waits."""
 
     def offer(self, item: T) -> bool:
         """Put it there if there is room; whether there was."""
         weight = self._weigh(item)
-        if self._weight and self._weight + weight > self._most:
+        if self.weight and self.weight + weight > self._most:
             return False
-        self._weight += weight
+        self.weight += weight
         self.put(item)
         return True
 
     def drain(self) -> list[T]:
         items = super().drain()
-        self._weight -= sum(map(self._weigh, items))
+        self.weight -= sum(map(self._weigh, items))
         return items
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+from backhaul.core import pace
 from backhaul.core.announcements import (
     live_message,
     public_messages,
@@ -17,6 +18,8 @@ from backhaul.core.announcements import (
 from backhaul.core.batching import Backlog, Inbox, portions
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.metrics import Metric, Reading, Shape
+from backhaul.core.pace import Pace
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.core.ports.store import Dispatch, Store
 from backhaul.core.record import Event, Record
@@ -38,6 +41,15 @@ _SETTLE_PAUSE = timedelta(milliseconds=100)
 _FAREWELL = timedelta(seconds=2)
 
 
+WAITING = Metric(
+    "backhaul_relay_waiting",
+    Shape.GAUGE,
+    "Messages that wait in this process to be published, at most: `live` for watchers, `durable` ones owed.",
+    ("path",),
+)
+METRICS = (*pace.METRICS, WAITING)
+
+
 class Relay:
     """Publishes dispatches in the order in which they are handed over.
 
@@ -50,6 +62,7 @@ class Relay:
         self._store = store
         self._broker = broker
         self._clock = clock
+        self._pace = Pace(clock)
         self._live: Backlog[tuple[Event, ...]] = Backlog(_BATCH, weigh=len, most=_BACKLOG)
         self._durable: Backlog[Dispatch] = Backlog(_BATCH, weigh=_messages, most=_BACKLOG)
         self._sender = new_id("live")
@@ -61,10 +74,16 @@ class Relay:
 
     def hand_over(self, dispatch: Dispatch) -> None:
         """Take over a dispatch. Returns at once."""
+        self._pace.note(dispatch.happenings)
         if dispatch.happenings and not self._live.offer(tuple(each.event for each in dispatch.happenings)):
             self._leave_out()
         if dispatch.outbox_id is not None:
             self._note(full=not self._durable.offer(dispatch))
+
+    def readings(self) -> Iterator[Reading]:
+        """What has been handed over, and what of it waits."""
+        yield from self._pace.readings()
+        yield Reading(WAITING, {("live",): self._live.weight, ("durable",): self._durable.weight})
 
     def _note(self, *, full: bool) -> None:
         if full and not self._full:

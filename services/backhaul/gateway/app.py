@@ -85,7 +85,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         app.add_middleware(CORSMiddleware, allow_origins=origins, **_CORS)
     if is_loopback(gateway.settings.host):
         app.add_middleware(LoopbackGuard, origins=origins)
-    app.add_middleware(Faults)
+    app.add_middleware(Faults, requests=gateway.requests)
     return app
 
 

@@ -6,6 +6,7 @@ from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.health import Health, Readiness
 from backhaul.gateway.kinds import Kinds
+from backhaul.gateway.metrics import OPENMETRICS
 from backhaul.gateway.operatorcalls import operator_calls
 from backhaul.gateway.routes import JSON, Operation, Route, in_header, in_path, query
 from backhaul.gateway.steering import Steering
@@ -205,6 +206,13 @@ READY = Operation(
     },
 )
 
+METRICS = Operation(
+    scope=Scope.READ,
+    tag="health",
+    summary="The metrics of this process, for Prometheus",
+    answers={200: ("Text, or OpenMetrics if `Accept` prefers it.", {"text/plain": None, OPENMETRICS: None})},
+)
+
 
 def routes(gateway: Gateway) -> list[Route]:
     """Every route, the busiest first: they are tried in this order."""
@@ -231,5 +239,6 @@ def routes(gateway: Gateway) -> list[Route]:
             *webhook_calls(gateway),
             ("GET", "/healthz", health.alive, ALIVE),
             ("GET", "/readyz", health.ready, READY),
+            ("GET", "/metrics", health.metrics, METRICS),
         )
     ]

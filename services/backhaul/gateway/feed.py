@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from backhaul.core import topology
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.metrics import MOMENTS, Spread
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul.gateway.patience import first_of
 from backhaul.gateway.senders import Senders
@@ -52,6 +53,9 @@ class Feed:
         self.closing = False
         self.attendants: set[Attendant] = set()
         """Those who are woken by every pulse and at the end, whatever they watch."""
+        self.times_behind = 0
+        self.pushed = Spread(MOMENTS)
+        """How long after their end watched tasks were seen to have ended."""
         self.on_behind: Callable[[], None] = lambda: None
         self._broker = broker
         self._clock = clock
@@ -61,9 +65,9 @@ class Feed:
         self._mailbox = topology.mailbox(topology.LIVE, gateway_id, map(str, range(topology.SHARD_KEYS)))
 
     @contextmanager
-    def watch(self, task_id: TaskId) -> Iterator[Watcher]:
+    def watch(self, task_id: TaskId, kind: type[Watcher] = Watcher) -> Iterator[Watcher]:
         """A watcher of the task. Read the store only now: what is committed after that is seen by the watcher."""
-        watcher = self.admit(Watcher(self.topic(task_id)))
+        watcher = self.admit(kind(self.topic(task_id)))
         try:
             yield watcher
         finally:
@@ -110,6 +114,7 @@ class Feed:
     def fell_behind(self, topic: Topic) -> None:
         """Have the audit read what `topic` lacks."""
         self.behind.add(topic)
+        self.times_behind += 1
         self.on_behind()
 
     def close(self) -> None:
@@ -176,8 +181,12 @@ class Feed:
         topic = self.topics.get(event["task_id"])
         if topic is None:
             return
-        if not topic.publish(frame(event["seq"], event["type"], codec.dumps(event))):
+        news = frame(event["seq"], event["type"], codec.dumps(event))
+        if not topic.publish(news):
             self.fell_behind(topic)
+        elif news.terminal:
+            ended_at = datetime.fromisoformat(event["time"])
+            self.pushed.observe((self._clock.now() - ended_at).total_seconds())
 
     async def _give_pulses(self) -> None:
         while True:

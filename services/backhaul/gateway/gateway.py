@@ -27,6 +27,7 @@ from backhaul.gateway.keyring import Keyring
 from backhaul.gateway.limits import Limits
 from backhaul.gateway.links import StreamLinks
 from backhaul.gateway.lookup import Lookup
+from backhaul.gateway.metrics import Requests, Scrape, nothing_collected
 from backhaul.gateway.subjects import Subjects
 from backhaul.gateway.waiting import Waiting
 from backhaul.gateway.wide import Wide
@@ -69,6 +70,9 @@ class Gateway:
         self.feed = Feed(broker, clock, self.id, Wide(Subjects(store), clock))
         self.waiting = Waiting(self.feed, self.lookup, clock)
         self.hints = Hints(broker)
+        self.requests = Requests()
+        self.scrape: Scrape = nothing_collected
+        """Set by whoever puts a process together: the metrics of all that runs in it."""
         self._audit = Audit(self.feed, store, broker, clock)
         self._relay = relay
         self._admissions: Batcher[Draft, Admission] = Batcher(self.accept, limit=_COMMIT)

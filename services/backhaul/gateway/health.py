@@ -9,7 +9,7 @@ from backhaul.core.errors import Rejected, StoreUnavailable
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.patience import answered
 from backhaul.gateway.problems import problem_reply
-from backhaul.gateway.queries import Parameters, invalid
+from backhaul.gateway.queries import Parameters, invalid, no_parameters
 from backhaul.gateway.replies import Reply, retry_after
 from backhaul.gateway.request import Request
 from backhaul_contracts.problems import ProblemCode
@@ -35,7 +35,7 @@ class Readiness(Wire):
 
 
 class Health:
-    """The endpoints for probes.
+    """The endpoints for probes and for Prometheus.
 
     `/readyz` answers 200 if store and broker are up, else 503 with a problem that names in `down` what is not. Both
     carry `accepting`: whether submits are taken, which needs the store alone. `?need=store` asks only for that, so a
@@ -57,6 +57,11 @@ class Health:
             return Reply(200, facts.model_dump_json().encode())
         refusal = Rejected(ProblemCode.UNAVAILABLE, " ".join(self._detail(part) for part in down))
         return problem_reply(refusal, [retry_after(1)], facts.model_dump())
+
+    async def metrics(self, request: Request) -> ASGIApp:
+        no_parameters(request)
+        body, media_type = await self._gateway.scrape(request.header(b"accept") or "")
+        return Reply(200, body, [(b"cache-control", b"no-store")], media_type=media_type.encode())
 
     def _detail(self, part: str) -> str:
         blocked = self._gateway.broker.blocked if part == "broker" else None

@@ -4,12 +4,15 @@ import logging
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backhaul.core.acceptance import TRACEPARENT
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.gateway.limits import TooMany
+from backhaul.gateway.metrics import Requests
 from backhaul.gateway.replies import Header, Reply, retry_after
 from backhaul_contracts import codec
 from backhaul_contracts.problems import PROBLEM_JSON, Problem, ProblemCode
@@ -19,6 +22,9 @@ _log = logging.getLogger("backhaul.gateway")
 
 _MEDIA_TYPE = PROBLEM_JSON.encode()
 _FAULT = 1011
+
+OPERATION = "backhaul.operation"
+"""Where a scope says which call it has come to."""
 _CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="backhaul"')
 _CLOSE: Header = (b"connection", b"close")
 
@@ -72,18 +78,24 @@ def traceparent_of(scope: Scope) -> str | None:
 class Faults:
     """The outermost of our middlewares: what nobody foresaw becomes a 500 that tells a trace id, and a log line.
 
+    It also notes in `requests` how each request is answered.
+
     After the answer has begun nothing more can be said; the server then closes the connection (a WebSocket with 1011).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
         self._app = app
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
+        began = perf_counter()
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = True
+            if not started:
+                started = True
+                self._note(scope, message, began)
             await send(message)
 
         try:
@@ -94,10 +106,15 @@ class Faults:
             trace_id = _trace_id(scope)
             _log.exception("%s %s failed, trace_id %s", scope.get("method", "WS"), scope["path"], trace_id)
             if not started:
-                await _internal(trace_id)(scope, receive, send)
+                await _internal(trace_id)(scope, receive, watched)
             elif scope["type"] == "websocket":
                 with suppress(OSError, RuntimeError):  # it may be closed already
                     await send({"type": "websocket.close", "code": _FAULT, "reason": f"trace_id {trace_id}"})
+
+    def _note(self, scope: Scope, first: Message, began: float) -> None:
+        """The first message of an answer; that a WebSocket is accepted has no status of its own."""
+        status = first.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
+        self._requests.note(scope.get(OPERATION, "none"), status, perf_counter() - began)
 
 
 def _internal(trace_id: str) -> Reply:

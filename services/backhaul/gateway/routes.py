@@ -13,7 +13,7 @@ from backhaul.core import apikeys
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.identity import Identity
-from backhaul.gateway.problems import known_fault
+from backhaul.gateway.problems import OPERATION, known_fault
 from backhaul.gateway.queries import link_token
 from backhaul.gateway.replies import Header, Reply
 from backhaul.gateway.request import Disconnected, Request
@@ -101,6 +101,7 @@ class Route(APIRoute):
         if scope["method"] not in self.answers:
             await super().handle(scope, receive, send)
             return
+        scope[OPERATION] = self.name
         try:
             request = Request(scope, receive, self._gateway.settings.max_body)
             if self.operation.scope is not None:

@@ -13,6 +13,7 @@ class Subscription(Watcher):
 
     __slots__ = ("_on_ready", "_ready", "reading", "ref")
 
+    transport = "websocket"
     reading: Reading
 
     def __init__(self, topic: Topic, ref: Ref | None, on_ready: "Callable[[Subscription], None]") -> None:

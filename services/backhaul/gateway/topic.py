@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
+from typing import ClassVar
 
 from backhaul_contracts.events import TERMINAL_EVENTS
 from backhaul_contracts.ids import TaskId
@@ -113,6 +114,8 @@ class Watcher(Bell):
     """One who follows a topic. It is woken by news, by every pulse of the feed, and by the end."""
 
     __slots__ = ("topic",)
+
+    transport: ClassVar[str] = "sse"
 
     def __init__(self, topic: Topic) -> None:
         super().__init__()

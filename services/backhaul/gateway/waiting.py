@@ -13,6 +13,14 @@ from backhaul.gateway.topic import Topic, Watcher
 from backhaul_contracts.ids import TaskId
 
 
+class Waiter(Watcher):
+    """One who waits for an answer."""
+
+    __slots__ = ()
+
+    transport = "long_poll"
+
+
 class Waiting:
     """Waits like a stream does: on the feed, without asking the store again and again."""
 
@@ -42,7 +50,7 @@ class Waiting:
         met: Callable[[Snapshot], bool],
         telling: Callable[[Topic], bool],
     ) -> Snapshot:
-        with self._feed.watch(TaskId(task_id)) as watcher:
+        with self._feed.watch(TaskId(task_id), Waiter) as watcher:
             snapshot = await self._lookup.task(tenant, task_id)
             record = snapshot.record
             self._feed.learn(watcher, record.seq, ended=record.status.done)

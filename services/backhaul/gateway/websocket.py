@@ -6,7 +6,7 @@ from backhaul.core.errors import Rejected, StoreUnavailable
 from backhaul.gateway.conversation import Conversation
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
-from backhaul.gateway.problems import known_fault
+from backhaul.gateway.problems import OPERATION, known_fault
 from backhaul.gateway.queries import invalid
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import Submissions
@@ -27,6 +27,7 @@ class WebSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
+        scope[OPERATION] = "websocket"
         try:
             subprotocol = self._checked(scope)
             identity = await self._gateway.access.identify(_authorization(scope))

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from backhaul.core import topology
 from backhaul.core.announcements import spare_tokens
-from backhaul.core.ports.broker import Broker, Delivery
+from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Store
 from backhaul.ledger.taskqueues import TaskQueues
 
@@ -36,6 +36,8 @@ class Balance:
         self._queues = queues
         self._short: dict[str, int] = {}
         self._missed: set[str] = set()
+        self.issued = 0
+        self.dropped = 0
 
     def missed(self, queue: str) -> None:
         """Tokens were dropped by workers that could not start what waits there: others may wait for them in vain."""
@@ -49,7 +51,7 @@ class Balance:
         claimable = await self._store.claimable()
         for queue in missed & claimable.keys():
             if await self._queues.ready(queue) == 0:
-                await self._broker.publish(spare_tokens(queue, min(claimable[queue], _A_FEW)))
+                await self._publish(spare_tokens(queue, min(claimable[queue], _A_FEW)))
         return False
 
     async def balance(self) -> bool:
@@ -71,8 +73,12 @@ class Balance:
     async def issue(self, queue: str, count: int) -> None:
         """Publish tokens for a queue in which so many tasks wait."""
         tokens = spare_tokens(queue, count)
-        await self._broker.publish(tokens)
+        await self._publish(tokens)
         _log.info("%d tokens were issued anew for queue %s", len(tokens), queue)
+
+    async def _publish(self, tokens: list[Message]) -> None:
+        await self._broker.publish(tokens)
+        self.issued += len(tokens)
 
     async def _drop(self, queue: str, count: int) -> None:
         """Take so many of the oldest tokens away. Workers may take some of them meanwhile."""
@@ -97,4 +103,5 @@ class Balance:
         await subscription.cancel()
         for delivery in beyond:
             delivery.requeue()
+        self.dropped += dropped
         _log.info("%d tokens too many were taken out of queue %s", dropped, queue)

@@ -46,6 +46,8 @@ class BeatDesk:
         self._announcements = announcements
         self._lease = lease
         self._source = source
+        self.taken_back = 0
+        """How many grants never reached their workers."""
 
     async def handle(self, letters: Sequence[Letter[Beaten]]) -> None:
         heard = [await self._announcements.hear(message.data) for letter in letters for message in letter.messages]
@@ -66,6 +68,7 @@ class BeatDesk:
             _log.warning("%d grants never reached their workers and are handed back", len(lost))
             _, dispatch = await self._store.advance(lost)
             self._relay.hand_over(dispatch)
+            self.taken_back += len(lost)
 
     async def _take_over(self, leases: Sequence[Leases]) -> None:
         """What a farewell lists goes on elsewhere, as soon as the reports on it are read that its worker has sent."""

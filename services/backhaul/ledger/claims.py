@@ -1,11 +1,13 @@
 """Claims: a worker with free slots asks, the store grants the best tasks that wait."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.metrics import Labels
 from backhaul.core.ports.store import Granted, Store
 from backhaul.core.record import Snapshot
 from backhaul.core.relay import Relay
@@ -33,6 +35,8 @@ class ClaimDesk:
         self._answers = answers
         self._lease = lease
         self._on_missed = on_missed
+        self.answers: Counter[Labels] = Counter()
+        """How many claims had which answer, by queue."""
         self._in_doubt = False
         """Whether the last transaction may have been committed unseen: its claims, tried again, are then repeats."""
 
@@ -46,6 +50,7 @@ class ClaimDesk:
         self._in_doubt = False
         self._relay.hand_over(dispatch)
         for claim, grants in zip(claims, granted, strict=True):
+            self.answers[claim.queue, "none" if grants is None else grants.verdict] += 1
             if grants is not None:
                 self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
                 if grants.others:

@@ -30,7 +30,8 @@ class Watch:
     def __init__(self, broker: Broker, clock: Clock) -> None:
         self._broker = broker
         self._clock = clock
-        self._known: dict[str, int] = {}
+        self.known: dict[str, int] = {}
+        """How many each queue holds, as far as it was seen."""
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -45,7 +46,7 @@ class Watch:
             self._count(queue, await self._broker.ready(queue) or 0)
 
     def _count(self, queue: str, number: int) -> None:
-        more = number - self._known.get(queue, 0)
-        self._known[queue] = number
+        more = number - self.known.get(queue, 0)
+        self.known[queue] = number
         if more > 0:
             _log.warning("%s holds %d dead letters, %d of them new: see `backhaul dead-letters`", queue, number, more)

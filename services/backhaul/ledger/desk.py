@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -63,6 +64,8 @@ class Desk(Generic[M]):
         self._handle = handle
         self._inbox: Inbox[Delivery] = Inbox(_LIMIT)
         self._complaints = Complaints(_log)
+        self.set_aside: Counter[str] = Counter()
+        """How many deliveries went to the dead letters, by reason."""
 
     async def run(self) -> None:
         """Work until cancelled. What was not acknowledged by then is delivered to another ledger."""
@@ -124,6 +127,7 @@ class Desk(Generic[M]):
                 _log.warning("%s: a bad message waits until it can be set aside: %s", self._queue, outage)
                 await self._clock.sleep(_RETRY)
             else:
+                self.set_aside[reason] += 1
                 return
 
 

@@ -1,6 +1,7 @@
 """The intake: tasks that are published straight to the broker, in any language, with no SDK (broker contract, v1)."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -55,6 +56,8 @@ class Intake:
         self._max_body = max_body
         self._batcher: Batcher[Draft, Admission] = Batcher(self._accept, limit=_CREDIT)
         self._stalled = False
+        self.set_aside: Counter[str] = Counter()
+        """How many submissions went to the dead letters, by reason."""
 
     async def run(self) -> None:
         subscription = await self._broker.subscribe(topology.SUBMIT, self._handle, credit=_CREDIT)
@@ -137,6 +140,7 @@ class Intake:
         pointed = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in problem.errors)
         detail = f"{problem.detail or problem.title} {pointed}".strip()
         await dead_letter(self._broker, topology.INVALID, delivery, problem.code, detail, self._clock.now())
+        self.set_aside[problem.code] += 1
 
 
 def _refuse_conflict(draft: Draft, admission: Admission) -> None:

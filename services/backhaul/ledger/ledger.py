@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from typing import Any
 
 from backhaul.core import topology
 from backhaul.core.acceptance import Acceptance
@@ -63,27 +64,30 @@ class Ledger:
         self._answers = answers = Answers(broker, source)
         self._shards = Shards(broker, settings.ledger_shards)
         self._queues = queues = TaskQueues(broker)
-        self._balance = balance = Balance(store, broker, queues)
-        claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed)
+        self.balance = balance = Balance(store, broker, queues)
+        self.claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         events = EventQueues(broker, self._restorer.keep)
         announcements = Announcements(store, queues, events, alone=alone)
-        beats = BeatDesk(store, broker, relay, answers, announcements, clock, lease=settings.lease, source=source)
-        self._claims = Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, claims.handle)
-        self._beats = Desk(broker, clock, topology.BEATS, BEATS.salvage, beats.handle)
-        self._recorders = [
-            Desk(broker, clock, topology.ledger_queue(n), SHARD.salvage, self._recorder(relay, n, settings).handle)
+        self.beats = BeatDesk(store, broker, relay, answers, announcements, clock, lease=settings.lease, source=source)
+        self.superseded = Superseded(broker, clock)
+        self.recorders = [
+            Recorder(store, relay, answers, self.superseded, number=n, shards=settings.ledger_shards)
             for n in range(settings.ledger_shards)
+        ]
+        self.desks: list[Desk[Any]] = [
+            Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, self.claims.handle),
+            Desk(broker, clock, topology.BEATS, BEATS.salvage, self.beats.handle),
+            *(
+                Desk(broker, clock, topology.ledger_queue(n), SHARD.salvage, recorder.handle)
+                for n, recorder in enumerate(self.recorders)
+            ),
         ]
         webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
         acceptance = Acceptance(Catalogue(store, clock), store, clock, webhooks)
-        self._intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body)
-        self._watch = Watch(broker, clock)
+        self.intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body)
+        self.watch = Watch(broker, clock)
         self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)
-
-    def _recorder(self, relay: Relay, number: int, settings: Settings) -> Recorder:
-        superseded = Superseded(self._broker, self._clock)
-        return Recorder(self._store, relay, self._answers, superseded, number=number, shards=settings.ledger_shards)
 
     async def _retire(self) -> None:
         """Clear away what a larger number of shards has left, as soon as no ledger needs it any more."""
@@ -108,7 +112,7 @@ class Ledger:
         await self._queues.declare(queues | claimable.keys())
         for queue, count in claimable.items():
             if await self._queues.ready(queue) == 0:
-                await self._balance.issue(queue, count)
+                await self.balance.issue(queue, count)
 
     async def _prepared(self) -> bool:
         try:
@@ -124,11 +128,9 @@ class Ledger:
             await self._clock.sleep(_RETRY)
         await supervise(
             self._answers.run(),
-            self._claims.run(),
-            self._beats.run(),
-            *(recorder.run() for recorder in self._recorders),
-            self._intake.run(),
-            self._watch.run(),
+            *(desk.run() for desk in self.desks),
+            self.intake.run(),
+            self.watch.run(),
             self.reaper.run(),
             self._retire(),
             self._restorer.run(),

@@ -60,6 +60,10 @@ class Reaper:
         self._patience = patience
         self._sound_since = _EVER if alone else None
         self._looked_at: datetime | None = None
+        self.lapses = 0
+        """How many attempts were found whose lease had lapsed."""
+        self.swept = 0
+        """How many dispatches were published that others had left behind."""
         self._sent: dict[Lose, datetime] = {}
         """Lapses that were sent less than a lease ago. An attempt cannot lapse again sooner."""
 
@@ -113,6 +117,7 @@ class Reaper:
             _log.warning("the leases of %d attempts have lapsed", len(lapsed))
             await self._broker.publish(lapse_messages(self._source, lapsed))
             self._sent.update(dict.fromkeys(lapsed, now))
+            self.lapses += len(lapsed)
         return len(lapsed) >= _LIMIT
 
     def _has_been_patient(self, now: datetime) -> bool:
@@ -134,6 +139,7 @@ class Reaper:
         dispatches = await self._store.owed(_OWED_AFTER, _OWED)
         if dispatches:
             await self._relay.publish(dispatches)
+            self.swept += len(dispatches)
             _log.info("%d dispatches left behind were published", len(dispatches))
         return bool(dispatches)
 

@@ -1,5 +1,6 @@
 """The recorder: applies the reports of workers to the record, in order, and tells each worker what is recorded."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from backhaul.core.commands import Command, Lose
@@ -29,6 +30,8 @@ class Recorder:
         self._superseded = superseded
         self._number = number
         self._shards = shards
+        self.rulings: Counter[str] = Counter()
+        """How many reports had which ruling."""
 
     async def handle(self, letters: Sequence[Letter[Reported | Lapsed]]) -> None:
         ours = [(letter, message) for letter in letters for message in letter.messages if self._is_ours(message)]
@@ -46,6 +49,7 @@ class Recorder:
         rulings: dict[tuple[str, int], tuple[str | None, Recorded]] = {}
         for letter, message, verdict in judged:
             if isinstance(message, Reported):
+                self.rulings[Ruling.RECORDED if isinstance(verdict, Change) else verdict.ruling] += 1
                 attempt = (message.data.task_id, message.data.attempt)
                 known = rulings.get(attempt)
                 if known is None or known[1].ruling is not Ruling.REFUSED:

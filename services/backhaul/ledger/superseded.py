@@ -54,6 +54,7 @@ class Superseded:
     def __init__(self, broker: Broker, clock: Clock) -> None:
         self._broker = broker
         self._clock = clock
+        self.kept = 0
 
     async def keep(self, late: Sequence[Late]) -> None:
         """Return when they are kept. Raises `BrokerUnavailable`."""
@@ -63,6 +64,7 @@ class Superseded:
             _log.warning("%s: it is kept as superseded", each)
         now = self._clock.now()
         await self._broker.publish([_letter(each, now) for each in late])
+        self.kept += len(late)
 
 
 def _letter(late: Late, now: datetime) -> Message:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -11,11 +12,13 @@ from backhaul.core.batching import Batcher
 from backhaul.core.clock import Clock
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
+from backhaul.core.metrics import MOMENTS, Spread
 from backhaul.core.ports.store import Store
 from backhaul.core.ports.webhooks import Mail, Postmark
 from backhaul.core.record import RawJson
 from backhaul.core.sealing import Vault
 from backhaul.network import Resolve, Resolver
+from backhaul.notifier.metrics import outcome
 from backhaul.notifier.post import Answer, Post
 from backhaul.notifier.schedule import Schedule, postponed
 from backhaul.notifier.signing import Signer
@@ -51,6 +54,9 @@ class Notifier:
         self._post = Post(resolve or self._resolver, clock, allow_private=settings.webhook_allow_private)
         self._targets = Targets()
         self._postmarks: Batcher[Postmark, None] = Batcher(self._note, limit=_NOTED_AT_ONCE)
+        self.tries: Counter[str] = Counter()
+        """How many tries ended in which way."""
+        self.lengths = Spread(MOMENTS)
         self._under_way: dict[str, Mail] = {}
         self._wake = asyncio.Event()
 
@@ -67,6 +73,11 @@ class Notifier:
             await self._hand_back()
             await self._post.close()
             self._resolver.close()
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries are being tried."""
+        return len(self._under_way)
 
     def wake(self) -> None:
         """Look now: there may be something that is due."""
@@ -123,8 +134,11 @@ class Notifier:
             answer = Answer(error="it cannot be signed: its secret was encrypted under another key")
         else:
             answer = await self._sent(mail, headers)
-        attempt = _attempt(answer, began, self._clock.now())
+        ended = self._clock.now()
+        attempt = _attempt(answer, began, ended)
         postmark = self._schedule.postmark(mail, answer, RawJson(attempt.model_dump_json()))
+        self.tries[outcome(postmark)] += 1
+        self.lengths.observe((ended - began).total_seconds())
         _tell(mail, answer, postmark)
         return postmark, answer.status is not None
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from backhaul.core.apikeys import ApiKey
+from backhaul.core.census import Census
 from backhaul.core.commands import Command, Lose
 from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, KindId, Leases, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
@@ -13,6 +14,7 @@ from backhaul.store import (
     accepting,
     advancing,
     apikeys,
+    census,
     claiming,
     debts,
     kinds,
@@ -126,6 +128,9 @@ class SqlStore(SqlWebhookStore):
 
     async def queues(self) -> list[QueueInfo]:
         return await self._runner.read(standing.read_queues)
+
+    async def census(self) -> Census:
+        return await self._runner.read(census.read_census)
 
     async def announce(self, specs: Sequence[KindSpec], anew: Collection[KindId] = ()) -> list[RefusedKind]:
         if not specs:

@@ -59,7 +59,7 @@ async def in_process(
     The store must be this platform's alone: work that was under way when it last ended is taken up again at once.
     """
     settings = at_home(settings).model_copy(update={"host": host})
-    platform = Platform(store, broker, settings=settings, clock=clock)
+    platform = Platform(store, broker, settings=settings, clock=clock, role="embedded")
     gateway = platform.add_gateway()
     app = create_app(gateway)
     try:
@@ -72,7 +72,7 @@ async def in_process(
         platform.add_ledger(alone=True)
         platform.add_notifier()
         platform.add_workers(services)
-        async with platform.running(), server.running():
+        async with platform.running(), platform.metrics.measuring(), server.running():
             for worker in platform.workers:
                 await worker.announced.wait()
             yield InProcess(server.url, app, platform)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from backhaul.core.clock import Clock
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
+from backhaul.core.metrics import Reading
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
 from backhaul.settings import Settings
 from backhaul.wiring.beside import beside
+from backhaul.wiring.metrics import Metrics
 
 if TYPE_CHECKING:
     from backhaul.gateway import Gateway
@@ -24,12 +26,15 @@ class Platform:
     """The roles of one process over a started store, and a broker that is started if any of them speaks to it: all but
     the notifier do."""
 
-    def __init__(self, store: Store, broker: Broker, *, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, *, settings: Settings, clock: Clock, role: str = "platform"
+    ) -> None:
         self.store = store
         self.broker = broker
         self.settings = settings
         self.clock = clock
         self._relay = Relay(store, broker, clock)
+        self.metrics = Metrics(role, self._readings, store)
         self.gateway: Gateway | None = None
         self.ledger: Ledger | None = None
         self.notifier: Notifier | None = None
@@ -39,6 +44,8 @@ class Platform:
         from backhaul.gateway import Gateway
 
         self.gateway = Gateway(self.store, self.broker, self._relay, settings=self.settings, clock=self.clock)
+        self.gateway.scrape = self.metrics.scrape
+        self._tell_all()
         return self.gateway
 
     def add_ledger(self, *, alone: bool = False) -> "Ledger":
@@ -47,6 +54,7 @@ class Platform:
         self.ledger = Ledger(
             self.store, self.broker, self._relay, settings=self.settings, clock=self.clock, alone=alone
         )
+        self._tell_all()
         return self.ledger
 
     def add_notifier(self) -> "Notifier":
@@ -75,6 +83,31 @@ class Platform:
         except StoreUnavailable:
             down.append("store")
         return down
+
+    def _tell_all(self) -> None:
+        self.metrics.watch(self.broker)
+        self.metrics.census = True
+
+    def _readings(self) -> Iterator[Reading]:
+        """What the roles here have to tell."""
+        if self.gateway is not None or self.ledger is not None:
+            yield from self._relay.readings()
+        if self.gateway is not None:
+            from backhaul.gateway import metrics as of_gateway
+
+            yield from of_gateway.readings(self.gateway)
+        if self.ledger is not None:
+            from backhaul.ledger import metrics as of_ledger
+
+            yield from of_ledger.readings(self.ledger)
+        if self.notifier is not None:
+            from backhaul.notifier import metrics as of_notifier
+
+            yield from of_notifier.readings(self.notifier)
+        if self.workers:
+            from backhaul.worker import metrics as of_workers
+
+            yield from of_workers.readings(self.workers)
 
     def misfits(self) -> list[str]:
         """What does not fit on the broker, and is to be mended by people."""

@@ -23,6 +23,7 @@ from backhaul.wiring.signals import stop_on_signals
 if TYPE_CHECKING:
     from backhaul.wiring.health import Lacks, Misfits
     from backhaul.wiring.http import HttpServer
+    from backhaul.wiring.metrics import Metrics
 
 _log = logging.getLogger("backhaul")
 
@@ -84,7 +85,7 @@ async def _serve(
             broker = await stack.enter_async_context(_started_broker(settings, role, required=ledger))
         else:  # a notifier speaks to nobody but the store
             broker = open_broker(settings, role)
-        platform = Platform(store, broker, settings=settings, clock=SystemClock())
+        platform = Platform(store, broker, settings=settings, clock=SystemClock(), role=role)
         if ledger:
             platform.add_ledger()
         if notifier:
@@ -92,8 +93,11 @@ async def _serve(
         elif gateway and settings.secret_key is None:
             _log.info("webhooks are refused: BACKHAUL_SECRET_KEY is not set")
         server = (
-            _http_server(platform, settings) if gateway else _health_server(settings, platform.lacks, platform.misfits)
+            _http_server(platform, settings)
+            if gateway
+            else _health_server(settings, platform.metrics, platform.lacks, platform.misfits)
         )
+        await stack.enter_async_context(platform.metrics.measuring())
         await stack.enter_async_context(platform.running())
         if server is not None:
             await stack.enter_async_context(server.running())
@@ -111,14 +115,16 @@ def _http_server(platform: Platform, settings: Settings) -> "HttpServer":
     return HttpServer(create_app(gateway), *address(settings), on_stop=gateway.drain, longest_message=settings.max_body)
 
 
-def _health_server(settings: Settings, lacks: "Lacks", misfits: "Misfits" = tuple) -> "HttpServer | None":
+def _health_server(
+    settings: Settings, metrics: "Metrics", lacks: "Lacks", misfits: "Misfits" = tuple
+) -> "HttpServer | None":
     """Served only where a port is set."""
     if settings.port is None:
         return None
     from backhaul.wiring.health import health_app
     from backhaul.wiring.http import HttpServer
 
-    return HttpServer(health_app(lacks, misfits), *address(settings), on_stop=lambda: None)
+    return HttpServer(health_app(lacks, metrics.scrape, misfits), *address(settings), on_stop=lambda: None)
 
 
 def address(settings: Settings) -> tuple[str, int]:
@@ -127,7 +133,9 @@ def address(settings: Settings) -> tuple[str, int]:
 
 
 async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -> None:
+    from backhaul.wiring.metrics import Metrics
     from backhaul.worker import load_services
+    from backhaul.worker.metrics import readings as workers_readings
 
     services = load_services(targets, slots=slots)
     async with AsyncExitStack() as stack:
@@ -138,7 +146,10 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
         async def lacks() -> list[str]:
             return [] if all(worker.ready for worker in workers) else ["broker" if not broker.connected else "worker"]
 
-        if (server := _health_server(settings, lacks)) is not None:
+        metrics = Metrics("worker", lambda: workers_readings(workers))
+        metrics.watch(broker)
+        if (server := _health_server(settings, metrics, lacks)) is not None:
+            await stack.enter_async_context(metrics.measuring())
             await stack.enter_async_context(server.running())
         calm_garbage_collector()
         await run_workers(workers, stop)

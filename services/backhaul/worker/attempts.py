@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import timedelta
 
+from backhaul.core.metrics import LENGTHS, Spreads
 from backhaul.worker import bodies, outcomes
 from backhaul.worker.attempt import Attempt, StopCause
 from backhaul.worker.early_stops import EarlyStops
@@ -49,10 +51,19 @@ class Attempts:
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
+        self.ends: Counter[tuple[str, str]] = Counter()
+        """How many attempts of a kind have ended in which way."""
+        self.lengths = Spreads(LENGTHS)
+        """How long they took, by kind."""
 
     @property
     def held_count(self) -> int:
         return len(self._held)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait for calls, without a slot."""
+        return len(self._waits.attempts)
 
     @property
     def stopping_count(self) -> int:
@@ -148,7 +159,9 @@ class Attempts:
 
     async def _run(self, attempt: Attempt) -> None:
         try:
-            await self._execution.run(attempt)
+            end = await self._execution.run(attempt)
+            self.ends[attempt.grant.kind, end] += 1
+            self.lengths[attempt.grant.kind,].observe(self._timers.now() - attempt.started_at)
         finally:
             self._end(attempt)
 

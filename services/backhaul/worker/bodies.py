@@ -11,6 +11,11 @@ HANDED_BACK = b'"report":"handed_back"'
 RESUMED = b'"report":"resumed"'
 
 
+def word(body: bytes) -> str:
+    """Which report it is."""
+    return body.split(b'"', 4)[3].decode()
+
+
 def succeeded(result: bytes) -> bytes:
     return b'"report":"succeeded","result":' + result
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backhaul.core.clock import Clock
-from backhaul.worker import outcomes
+from backhaul.worker import bodies, outcomes
 from backhaul.worker.attempt import Attempt
 from backhaul.worker.calls import Calls
 from backhaul.worker.context import Context
@@ -59,15 +59,17 @@ class Execution:
         self._clock = clock
         self._max_result = max_result
 
-    async def run(self, attempt: Attempt) -> None:
-        """read → call → write → report."""
+    async def run(self, attempt: Attempt) -> str:
+        """read → call → write → report. How it has ended, in a word: that of its outcome, or `dropped`."""
         duty = self._duties[attempt.grant.kind]
         if duty.origin is not None:
             outcome = await self._run_in_process(duty.origin, attempt)
         else:
             outcome = await self._run_here(duty, attempt)
-        if outcome is not None:
-            attempt.reports.close(outcome)
+        if outcome is None:
+            return "dropped"
+        attempt.reports.close(outcome)
+        return bodies.word(outcome)
 
     async def _run_here(self, duty: Duty, attempt: Attempt) -> bytes | None:
         try:

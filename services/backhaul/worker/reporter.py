@@ -60,6 +60,11 @@ class Reporter:
         if not self._open:
             self._settled.set()
 
+    @property
+    def unrecorded_bytes(self) -> int:
+        """How much is kept until it is recorded."""
+        return self._weight.bytes
+
     async def run(self) -> None:
         """Send reports until cancelled."""
         await self._sender.run()

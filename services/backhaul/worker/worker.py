@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.metrics import Labels, Spread
 from backhaul.core.ports.broker import Broker
 from backhaul.worker import resources
 from backhaul.worker.drain import drain
@@ -35,8 +36,21 @@ class WorkerView:
     running: int
     stopping: int
     held: int
+    waiting: int
+    """Attempts that wait for calls, without a slot."""
     state: str
     """`starting`, `ready` or `draining`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCounts:
+    """What a worker has counted: how many attempts of a kind have ended in which way, how long they took, how much is
+    kept until it is recorded, and how often the event loop was blocked."""
+
+    ends: Mapping[tuple[str, str], int]
+    lengths: Mapping[Labels, Spread]
+    unrecorded_bytes: int
+    blockages: int
 
 
 class Worker:
@@ -66,6 +80,7 @@ class Worker:
         self._terms = Terms(self.id, heartbeat, max_result, clock)
         self._drain_grace = drain_grace
         self._leave = asyncio.Event()
+        self._watchdog = Watchdog()
         self._shift: Shift | None = None
 
     @property
@@ -85,7 +100,19 @@ class Worker:
             running=shift.slots.running if shift else 0,
             stopping=shift.attempts.stopping_count if shift else 0,
             held=shift.attempts.held_count if shift else 0,
+            waiting=shift.attempts.waiting_count if shift else 0,
             state=state,
+        )
+
+    @property
+    def counts(self) -> WorkerCounts:
+        """What has been counted since it began."""
+        shift = self._shift
+        return WorkerCounts(
+            ends=shift.attempts.ends if shift else {},
+            lengths=shift.attempts.lengths if shift else {},
+            unrecorded_bytes=shift.reporter.unrecorded_bytes if shift else 0,
+            blockages=self._watchdog.blockages,
         )
 
     def drain(self, grace: timedelta | None = None) -> None:
@@ -102,7 +129,7 @@ class Worker:
         or, when it has drained, if the platform refuses its kinds.
         """
         async with resources.opened(self._service.resources_here()) as values:
-            with Watchdog():
+            with self._watchdog:
                 async with asyncio.TaskGroup() as group:
                     await self._work(group, values, stop)
         if self._shift is not None and self._shift.refused:

@@ -80,14 +80,15 @@ REQUESTS: dict[str, Request] = {
     "due": lambda store: store.overdue(10),
     "purge": lambda store: store.purge(10),
     "queues": lambda store: store.queues(),
+    "census": lambda store: store.census(),
 }
 
 COMBINED = {"list by more", "list by status and kind"}
 """Which of two conditions leaves less to be read only statistics can tell; autovacuum has them within a minute."""
 
 
-COUNTING = {"queues"}
-"""It goes through all that wait, within a bound of its own."""
+COUNTING = {"queues", "census"}
+"""They go through all that wait, within bounds of their own."""
 
 
 @contextmanager

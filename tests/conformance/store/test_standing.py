@@ -6,6 +6,7 @@ from backhaul.core.clock import to_ms
 from backhaul.store import SqlStore
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.listings import QueueInfo
+from backhaul_contracts.tasks import Status
 from tests.conformance.store.given import (
     FUTURE,
     accepted,
@@ -83,3 +84,26 @@ async def test_a_paused_queue_says_so_and_goes_on_counting(store: SqlStore) -> N
 
     assert {name: (queue.paused, queue.waiting) for name, queue in found.items()} == {"a": (True, 1), "gone": (True, 0)}
     assert list(await standing(store)) == ["a"]
+
+
+async def test_the_census_tells_what_is_held_timed_and_owed(store: SqlStore) -> None:
+    await accepted(store, *(draft(queue="a") for _ in range(2)), draft(queue="a", scheduled_for=FUTURE))
+    await granted(store, claim(queue="a"))
+
+    census = await store.census()
+
+    [queue] = census.queues
+    assert (queue.name, queue.waiting) == ("a", 1)
+    assert census.held == {("a", Status.RUNNING): 1}
+    assert census.timed == {Status.SCHEDULED: 1}
+    assert census.debts == 2
+    assert timedelta(0) <= census.oldest_debt < timedelta(hours=1)
+    assert census.deliveries == 0
+    assert [(crew.state, crew.workers) for crew in census.crews] == [("ready", 1)]
+
+
+async def test_the_census_of_a_store_that_is_new_is_empty(store: SqlStore) -> None:
+    census = await store.census()
+
+    assert (census.queues, census.held, census.timed, census.crews) == ((), {}, {}, ())
+    assert (census.debts, census.oldest_debt, census.deliveries) == (0, timedelta(0), 0)

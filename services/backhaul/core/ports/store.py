@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from backhaul.core.apikeys import ApiKey
+from backhaul.core.census import Census
 from backhaul.core.commands import Command, Lose
 from backhaul.core.ports.webhooks import WebhookStore
 from backhaul.core.record import Draft, Event, Record, Snapshot
@@ -246,6 +247,10 @@ class Store(WebhookStore, Protocol):
 
     async def queues(self) -> list[QueueInfo]:
         """How each queue stands that a kind names, that tasks wait or run in, or that is paused; by name."""
+        ...
+
+    async def census(self) -> Census:
+        """All of the platform in a few numbers. For those who look now and then: it counts what waits and runs."""
         ...
 
     async def set_paused(self, queue: str, paused: bool) -> None:

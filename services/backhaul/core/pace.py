@@ -1,0 +1,62 @@
+"""The pace of tasks: what happened to them in the commits of this process, and how long each stage took."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from backhaul.core.clock import Clock
+from backhaul.core.metrics import LENGTHS, Labels, Metric, Reading, Shape, Spreads
+from backhaul.core.ports.store import Happening
+from backhaul.core.record import Event, Record
+from backhaul_contracts.events import EventType
+
+EVENTS = Metric(
+    "backhaul_task_events_total",
+    Shape.COUNTER,
+    "Events of tasks that this process has committed: `event` is their type without `task.`.",
+    ("kind", "event"),
+)
+STAGES = Metric(
+    "backhaul_task_stage_seconds",
+    Shape.HISTOGRAM,
+    "How long a task took for a `stage`: `accept` (from its submission to the commit), `wait` (from when it could run "
+    "to its first start), `run` (from its first start to its end, with retries, calls and waits).",
+    ("kind", "stage"),
+)
+METRICS = (EVENTS, STAGES)
+
+
+class Pace:
+    """Counts happenings. It is told of each once, by whoever has committed it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._events: Counter[tuple[str, EventType]] = Counter()
+        self._stages = Spreads(LENGTHS)
+
+    def note(self, happenings: Iterable[Happening]) -> None:
+        """These are committed."""
+        for happening in happenings:
+            record, event = happening.record, happening.event
+            self._events[record.kind, event.type] += 1
+            if event.type is EventType.ACCEPTED:
+                self._stage(record, "accept", record.created_at, self._clock.now())
+            elif event.type is EventType.STARTED and record.started_at == event.time:
+                self._stage(record, "wait", record.scheduled_for or record.created_at, event.time)
+            elif event.type.terminal:
+                self._end(record, event)
+
+    def readings(self) -> Iterator[Reading]:
+        """What has been counted."""
+        events: dict[Labels, float] = {
+            (kind, event.removeprefix("task.")): count for (kind, event), count in self._events.items()
+        }
+        yield Reading(EVENTS, events)
+        yield Reading(STAGES, dict(self._stages))
+
+    def _end(self, record: Record, event: Event) -> None:
+        if record.started_at is not None:
+            self._stage(record, "run", record.started_at, event.time)
+
+    def _stage(self, record: Record, stage: str, since: datetime, until: datetime) -> None:
+        self._stages[record.kind, stage].observe((until - since).total_seconds())

@@ -1,0 +1,92 @@
+"""Metrics as Prometheus reads them: the numbers of all that runs in a process, gathered when they are asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from backhaul.core.errors import StoreUnavailable
+from backhaul.core.metrics import Labels, Metric, Reading, Shape, alone
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.wiring.lag import LAG, LoopLag
+
+INFO = Metric("backhaul_info", Shape.GAUGE, "Always 1: which version runs here, and as what.", ("version", "role"))
+UP = Metric("backhaul_up", Shape.GAUGE, "1 if the process reaches this `part` (`store`, `broker`), else 0.", ("part",))
+RECONNECTS = Metric("backhaul_broker_reconnects_total", Shape.COUNTER, "Connections to the broker that were restored.")
+METRICS = (INFO, UP, RECONNECTS, LAG)
+
+_PATIENCE = timedelta(seconds=2)
+
+Source = Callable[[], Iterable[Reading]]
+
+
+class Metrics:
+    """Everything that one process has to tell. `role` is what it was started as; `source` is read at each scrape."""
+
+    def __init__(self, role: str, source: Source, store: Store | None = None) -> None:
+        self.lag = LoopLag()
+        self.census = False
+        """Whether the census of the store is told, too."""
+        self._role = role
+        self._source = source
+        self._broker: Broker | None = None
+        self._store = store
+        self._reconnects = 0
+
+    def watch(self, broker: Broker) -> None:
+        """From now on, tell of the broker, too."""
+        if self._broker is None:
+            self._broker = broker
+            broker.on_reconnect(self._reconnected)
+
+    @asynccontextmanager
+    async def measuring(self) -> AsyncIterator[None]:
+        """Measure the event loop for as long as the block lasts."""
+        lag = asyncio.create_task(self.lag.run())
+        try:
+            yield
+        finally:
+            lag.cancel()
+            await asyncio.wait((lag,))
+
+    async def scrape(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, and their media type, as a header `Accept` would have them."""
+        from backhaul.wiring.exposition import exposed
+
+        readings = [*self._of_process(), *await self._of_parts(), *self._source()]
+        return exposed(readings, accept)
+
+    def _of_process(self) -> Iterator[Reading]:
+        yield Reading(INFO, {(_version(), self._role): 1})
+        yield alone(LAG, self.lag.spread)
+        if self._broker is not None:
+            yield alone(RECONNECTS, self._reconnects)
+
+    async def _of_parts(self) -> list[Reading]:
+        up: dict[Labels, float] = {} if self._broker is None else {("broker",): int(self._broker.connected)}
+        found: Sequence[Reading] = ()
+        if self._store is not None:
+            up["store",] = 0
+            with suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(_PATIENCE.total_seconds()):
+                    found = await self._read(self._store)
+                up["store",] = 1
+        return [Reading(UP, up), *found]
+
+    async def _read(self, store: Store) -> list[Reading]:
+        if self.census:
+            return list((await store.census()).readings())
+        await store.ping()
+        return []
+
+    def _reconnected(self) -> None:
+        self._reconnects += 1
+
+
+def _version() -> str:
+    try:
+        return version("backhaul")
+    except PackageNotFoundError:  # it runs from its sources
+        return "unknown"

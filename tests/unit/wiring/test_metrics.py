@@ -1,0 +1,132 @@
+"""Metrics: what a process tells Prometheus of itself, and that it is what the documentation says."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import BaseModel
+
+from backhaul import Context, Fail, Service
+from backhaul.testing import Harness
+from backhaul.wiring.catalogue import METRICS
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "observability.md"
+ROW = re.compile(r"^\| `(backhaul_\w+)` \| (\w+) \|([^|]*)\|")
+
+service = Service("greeter", version="1.0.0", slots=4)
+
+
+class Name(BaseModel):
+    name: str
+
+
+@service.handler("greeter.greet")
+async def greet(input: Name, ctx: Context) -> str:
+    await ctx.progress(1)
+    if input.name == "nobody":
+        raise Fail("nobody_there", "There is nobody.")
+    return f"Hello, {input.name}."
+
+
+Numbers = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[Harness]:
+    async with Harness(service) as platform:
+        yield platform
+
+
+async def numbers(platform: Harness) -> Numbers:
+    """Every sample, by name and labels."""
+    answer = await platform.http.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/plain")
+    families = text_string_to_metric_families(answer.text)
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def of(found: Numbers, name: str, **labels: str) -> float:
+    return found.get((name, tuple(sorted(labels.items()))), 0.0)
+
+
+async def test_the_numbers_move_as_a_task_lives(platform: Harness) -> None:
+    before = await numbers(platform)
+
+    task = await platform.submit("greeter.greet", {"name": "Ada"})
+    await task.result()
+    after = await numbers(platform)
+
+    for event in ("accepted", "queued", "started", "progress", "succeeded"):
+        assert of(before, "backhaul_task_events_total", kind="greeter.greet", event=event) == 0
+        assert of(after, "backhaul_task_events_total", kind="greeter.greet", event=event) == 1
+    for stage in ("accept", "wait", "run"):
+        assert of(after, "backhaul_task_stage_seconds_count", kind="greeter.greet", stage=stage) == 1
+    assert of(after, "backhaul_attempts_total", kind="greeter.greet", end="succeeded") == 1
+    assert of(after, "backhaul_attempt_seconds_count", kind="greeter.greet") == 1
+    assert of(after, "backhaul_http_requests_total", operation="submit", status="202") == 1
+    assert of(after, "backhaul_claims_total", queue="greeter", answer="granted") == 1
+    assert of(after, "backhaul_reports_total", ruling="recorded") == 2
+    assert of(after, "backhaul_queue_tasks", queue="greeter", status="running") == 0
+    assert of(after, "backhaul_up", part="store") == of(after, "backhaul_up", part="broker") == 1
+    assert of(after, "backhaul_worker_slots", service="greeter") == 4
+    assert of(after, "backhaul_service_slots", service="greeter") == 4
+
+
+async def test_a_failure_is_counted_as_one(platform: Harness) -> None:
+    task = await platform.submit("greeter.greet", {"name": "nobody"})
+    await task.wait()
+
+    found = await numbers(platform)
+
+    assert of(found, "backhaul_task_events_total", kind="greeter.greet", event="failed") == 1
+    assert of(found, "backhaul_attempts_total", kind="greeter.greet", end="failed") == 1
+
+
+async def test_no_label_names_a_task_or_a_tenant(platform: Harness) -> None:
+    task = await platform.submit("greeter.greet", {"name": "Ada"}, metadata={"colour": "vermilion"}, key="key-17")
+    await task.result()
+
+    answer = await platform.http.get("/metrics")
+
+    for word in (task.id, "Ada", "vermilion", "key-17", "default"):
+        assert word not in answer.text
+
+
+async def test_what_waits_is_told_to_autoscalers(platform: Harness) -> None:
+    await platform.http.post("/v1/queues/greeter/pause")
+    for name in ("Ada", "Grace"):
+        await platform.submit("greeter.greet", {"name": name})
+
+    found = await numbers(platform)
+
+    assert of(found, "backhaul_queue_tasks", queue="greeter", status="queued") == 2
+    assert of(found, "backhaul_queue_paused", queue="greeter") == 1
+    assert of(found, "backhaul_queue_oldest_seconds", queue="greeter") > 0
+
+
+async def test_openmetrics_is_served_to_who_prefers_it(platform: Harness) -> None:
+    answer = await platform.http.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+async def test_every_metric_that_is_told_is_documented_with_its_type_and_labels(platform: Harness) -> None:
+    documented = {
+        match[1]: (match[2], match[3].strip()) for match in map(ROW.match, DOCUMENT.read_text().splitlines()) if match
+    }
+    described = {
+        metric.name: (str(metric.shape), ", ".join(f"`{label}`" for label in metric.labels)) for metric in METRICS
+    }
+
+    told = re.findall(r"^# TYPE (backhaul_\w+) (\w+)$", (await platform.http.get("/metrics")).text, re.MULTILINE)
+
+    assert documented == described
+    assert dict(told) == {name: shape for name, (shape, _) in described.items()}
