@@ -15,10 +15,11 @@ from backhaul.gateway.calls import routes
 from backhaul.gateway.direct import DirectApp
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.guards import LoopbackGuard, is_loopback
-from backhaul.gateway.openapi import Description, document
+from backhaul.gateway.openapi import Description, document, shown
+from backhaul.gateway.page import door
 from backhaul.gateway.problems import Faults, problem_reply
 from backhaul.gateway.replies import header
-from backhaul.gateway.routes import JSON, Operation, Route
+from backhaul.gateway.routes import HTML, JSON, Operation, Route
 from backhaul.gateway.typed_kinds import Document
 from backhaul.gateway.websocket import WebSocket
 from backhaul_contracts.problems import ProblemCode
@@ -30,7 +31,11 @@ _ASYNCAPI = Operation(
     scope=Scope.READ, tag="description", summary="What RabbitMQ carries", answers={200: ("AsyncAPI 3.0.", {JSON: None})}
 )
 _DOCS = Operation(
-    scope=Scope.READ, tag="description", summary="The same for people", answers={200: ("A page.", {"text/html": None})}
+    scope=Scope.READ,
+    tag="description",
+    summary="The same for people",
+    answers={200: ("A page.", {HTML: None})},
+    door=shown(door("Backhaul"), 401),
 )
 
 

@@ -8,10 +8,7 @@ from typing import Any
 from backhaul.gateway.examples import example
 from backhaul_contracts.kinds import KindSpec
 
-_TRY_HEAD = (
-    "<p class=note>Each can be tried here. <label>API key, where one is needed: "
-    "<input id=key type=password autocomplete=off size=40></label></p>"
-)
+_TRY_HEAD = "<p class=note>Each can be tried here.</p>"
 
 
 def kind_cards(specs: Sequence[KindSpec]) -> str:

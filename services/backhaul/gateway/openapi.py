@@ -60,9 +60,7 @@ class Description:
         return Reply(200, (await self._current()).asyncapi)
 
     async def docs(self, request: Request) -> ASGIApp:
-        shown = (await self._current()).page
-        policy = header(b"content-security-policy", shown.policy)
-        return Reply(200, shown.text, [policy], media_type=b"text/html; charset=utf-8")
+        return shown((await self._current()).page)
 
     async def _current(self) -> _Described:
         specs = await answered(self._gateway.catalogue.kinds())
@@ -71,6 +69,12 @@ class Description:
             channels = codec.dumps(with_messages(asyncapi(), specs))
             self._described = _Described(specs, codec.dumps(document), channels, page(document, specs))
         return self._described
+
+
+def shown(page: Page, status: int = 200) -> Reply:
+    """A page as an answer. It is no cache's business: what is at its address depends on who asks."""
+    headers = [header(b"content-security-policy", page.policy), header(b"cache-control", "no-store")]
+    return Reply(status, page.text, headers, media_type=b"text/html; charset=utf-8")
 
 
 def document(app: FastAPI, routes: Sequence[Route]) -> Document:

@@ -1,4 +1,4 @@
-"""`/docs`: the API and its kinds as one page, which needs nothing from anywhere."""
+"""`/docs`: the API and its kinds as one page, which needs nothing from anywhere; and the door before it."""
 
 import json
 from base64 import b64encode
@@ -13,10 +13,13 @@ from backhaul.gateway.kind_cards import kind_cards
 from backhaul_contracts.kinds import KindSpec
 
 _FOR_PROGRAMS = (
-    "For programs: <a href=openapi.json>openapi.json</a>; over RabbitMQ: <a href=asyncapi.json>asyncapi.json</a>."
+    "For programs: <a href=openapi.json data-shown>openapi.json</a>; "
+    "over RabbitMQ: <a href=asyncapi.json data-shown>asyncapi.json</a>."
 )
+_KEY = "<input id=key type=password autocomplete=off size=60>"
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (files(__package__) / "page.js").read_text(encoding="utf-8")
+_DOOR = (files(__package__) / "door.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,30 @@ def page(document: dict[str, Any], specs: Sequence[KindSpec]) -> Page:
     body = [
         f"<h1>{escape(info['title'])} <span class=note>{escape(info['version'])}</span></h1>",
         f"<p>{escape(info.get('description', ''))} {_FOR_PROGRAMS}</p>",
+        f"<p class=note><label>API key, where one is needed: {_KEY}</label></p>",
         kind_cards(specs),
         *_operations(document),
         "<h2>Types</h2>",
         *(_type(name, schema) for name, schema in sorted(document["components"]["schemas"].items())),
     ]
+    return _page(info["title"], "".join(body), _SCRIPT)
+
+
+def door(title: str) -> Page:
+    """What a browser, which sends no key by itself, is shown where one is needed: a field for it."""
+    form = (
+        f"<h1>{escape(title)}</h1><form id=door><p><label>This page takes an API key that may read:<br>{_KEY}</label> "
+        "<button>Show</button></p><p><output></output></p></form>"
+        "<p class=note>It is sent to this server alone, and forgotten when the page is left.</p>"
+    )
+    return _page(title, form, _DOOR)
+
+
+def _page(title: str, body: str, script: str) -> Page:
     text = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(info['title'])}</title>"
-        f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>{''.join(body)}"
-        f"<script>{_SCRIPT}</script></html>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
+        f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>{body}"
+        f"<script>{script}</script></html>"
     )
     return Page(text.encode(), _POLICY)
 
@@ -51,8 +69,9 @@ def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
+# One policy for both, since the door puts the page in its own place.
 _POLICY = (
-    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; "
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)} {_hash(_DOOR)}; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backhaul.core import apikeys
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
+from backhaul.gateway.conditions import choose
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.identity import Identity
 from backhaul.gateway.problems import OPERATION, known_fault
@@ -18,12 +19,13 @@ from backhaul.gateway.queries import link_token
 from backhaul.gateway.replies import Header, Reply
 from backhaul.gateway.request import Disconnected, Request
 from backhaul.gateway.trail import note
-from backhaul_contracts.problems import PROBLEM_JSON, Problem
+from backhaul_contracts.problems import PROBLEM_JSON, Problem, ProblemCode
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 Model = type[BaseModel]
 
 JSON = "application/json"
+HTML = "text/html"
 SECURITY_SCHEME = "apiKey"
 _REFUSED = (401, 403, 429)
 
@@ -46,6 +48,8 @@ class Operation:
     """Whether the endpoint notes in the trail what it has done, since it may wait for long after that."""
     linked: bool = False
     """Whether a link with a token opens it, too."""
+    door: Reply | None = None
+    """What a browser that shows no key is answered."""
 
     def openapi(self) -> dict[str, Any]:
         """The operation object (OpenAPI 3.1 §4.8.10); models are referred to by name."""
@@ -116,7 +120,15 @@ class Route(APIRoute):
         except Disconnected:
             return
         except (Rejected, StoreUnavailable, BrokerUnavailable) as error:
-            await known_fault(error)(scope, receive, send)
+            answer = self._at_the_door(error, scope) or known_fault(error)
+            await answer(scope, receive, send)
+
+    def _at_the_door(self, error: Exception, scope: Scope) -> Reply | None:
+        """What is shown to people in place of a problem."""
+        if self.operation.door is None or getattr(error, "code", None) is not ProblemCode.UNAUTHENTICATED:
+            return None
+        accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), None)
+        return self.operation.door if choose(accept, (PROBLEM_JSON, HTML)) == HTML else None
 
     async def _identity(self, request: Request) -> Identity:
         authorization = request.header(b"authorization")

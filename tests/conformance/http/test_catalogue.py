@@ -1,11 +1,14 @@
 """Kinds, workers, health, and what describes the API."""
 
 import re
+from base64 import b64encode
 from datetime import timedelta
+from hashlib import sha256
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from backhaul_contracts import codec
+from tests.conformance.http.keys import new_key
 from tests.conformance.http.stage import KIND, Stage
 
 
@@ -135,3 +138,30 @@ async def test_docs_are_one_page_that_needs_nothing_from_anywhere(stage: Stage) 
     assert "<form data-kind='digest.summarise'>" in answer.text
     assert re.findall(r"(?:src|href)=['\"]?(?:https?:)?//", answer.text) == []
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_a_browser_is_asked_for_a_key_where_one_is_needed(stage: Stage) -> None:
+    _, headers = await new_key(stage)
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
+
+    door = await stage.http.get("/docs", headers=browser)
+    page = await stage.http.get("/docs", headers=browser | headers)
+    program = await stage.http.get("/docs")
+    elsewhere = await stage.http.get("/openapi.json", headers=browser)
+
+    assert (door.status_code, door.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert "<input id=key type=password" in door.text
+    assert "/v1/tasks" not in door.text
+    assert "digest.summarise" in page.text
+    assert [answer.json()["code"] for answer in (program, elsewhere)] == ["unauthenticated"] * 2
+
+
+async def test_what_runs_on_the_page_and_at_its_door_is_what_their_policy_names(stage: Stage) -> None:
+    page = await stage.http.get("/docs")
+    await new_key(stage)
+    door = await stage.http.get("/docs", headers={"Accept": "text/html"})
+
+    assert page.headers["content-security-policy"] == door.headers["content-security-policy"]
+    for answer in (page, door):
+        for text in re.findall(r"<(?:script|style)>(.*?)</(?:script|style)>", answer.text, re.DOTALL):
+            assert b64encode(sha256(text.encode()).digest()).decode() in answer.headers["content-security-policy"]
