@@ -26,9 +26,9 @@ _LARGEST_PAGE = 100
 class AsyncClient:
     """Speaks to one gateway; many tasks of one event loop may use it at the same time.
 
-    Without `url`, `BACKHAUL_URL` and `BACKHAUL_API_KEY` say where the gateway is and with which key. `patience` is how
-    long failures that may pass (no connection, 429, 502, 503, 504) are borne before one is raised; 0 tries everything
-    once. `transport` takes the place of the network, in tests.
+    Without `url`, `BACKHAUL_URL` says where the gateway is; without `api_key`, `BACKHAUL_API_KEY` is shown if it is set
+    (`""` shows none). `patience` is how long failures that may pass (no connection, 429, 502, 503, 504) are borne until
+    one is raised; 0 tries everything once. `transport` takes the place of the network, in tests.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class AsyncClient:
         patience: Length = "30s",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        if url is None:
-            url, api_key = _configured(api_key)
+        if url is None or api_key is None:
+            url, api_key = _configured(url, api_key)
         self._connection = Connection(url, api_key, parse_duration(patience), transport)
 
     @property
@@ -166,9 +166,10 @@ def _letter(letter_id: str) -> str:
     return f"/v1/dead-letters/{quote(letter_id, safe='')}"
 
 
-def _configured(api_key: str | None) -> tuple[str, str | None]:
+def _configured(url: str | None, api_key: str | None) -> tuple[str, str | None]:
     from backhaul.settings import Settings
 
     settings = Settings()
-    configured_key = settings.api_key.get_secret_value() if settings.api_key else None
-    return settings.url, api_key or configured_key
+    if api_key is None and settings.api_key is not None:
+        api_key = settings.api_key.get_secret_value()
+    return settings.url if url is None else url, api_key

@@ -77,4 +77,4 @@ class Harness:
         self.faults = Trouble(self.broker.hub, crew)
         transport = httpx.ASGITransport(app=running.app)
         self.http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1"))
-        self.client = await stack.enter_async_context(AsyncClient(running.url))
+        self.client = await stack.enter_async_context(AsyncClient(running.url, api_key=""))

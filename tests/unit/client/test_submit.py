@@ -226,6 +226,19 @@ def test_without_a_url_the_environment_names_gateway_and_key(monkeypatch: pytest
     assert client.url == "http://127.0.0.1:4711/base"
 
 
+@pytest.mark.parametrize(("given", "shown"), [(None, "Bearer bh_mine"), ("bh_other", "Bearer bh_other"), ("", None)])
+async def test_the_key_of_the_environment_is_shown_unless_another_is_given_or_none_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, shown: str | None
+) -> None:
+    monkeypatch.setenv("BACKHAUL_API_KEY", "bh_mine")
+
+    with ScriptedGateway(Reply(body={"data": [], "next_cursor": None})) as gateway:
+        async with AsyncClient(gateway.url, given) as client:
+            await client.queues()
+
+    assert gateway.requests[0].headers.get("authorization") == shown
+
+
 async def test_a_silent_gateway_does_not_hold_a_cancelled_caller() -> None:
     release = threading.Event()
     silence = Silence(until=release)
