@@ -49,6 +49,7 @@ class ProblemCode(StrEnum):
     CURSOR_EXPIRED = "cursor_expired"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UPGRADE_REQUIRED = "upgrade_required"
     INVALID_INPUT = "invalid_input"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMITED = "rate_limited"
@@ -84,6 +85,7 @@ _STATUS_AND_TITLE = {
     ProblemCode.PAYLOAD_TOO_LARGE: (413, "The body is too large"),
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The media type is not supported"),
     ProblemCode.INVALID_INPUT: (422, "The input is not valid"),
+    ProblemCode.UPGRADE_REQUIRED: (426, "This is a WebSocket"),
     ProblemCode.IDEMPOTENCY_KEY_REUSED: (422, "The idempotency key belongs to another submission"),
     ProblemCode.RATE_LIMITED: (429, "Too many requests"),
     ProblemCode.UNAVAILABLE: (503, "The service is not available at the moment"),

@@ -21,7 +21,7 @@ from backhaul.gateway.problems import Faults, problem_reply
 from backhaul.gateway.replies import header
 from backhaul.gateway.routes import HTML, JSON, Operation, Route
 from backhaul.gateway.typed_kinds import Document
-from backhaul.gateway.websocket import WebSocket
+from backhaul.gateway.websocket import PATH, WebSocket, upgrade_required
 from backhaul_contracts.problems import ProblemCode
 
 _OPENAPI = Operation(
@@ -37,6 +37,7 @@ _DOCS = Operation(
     answers={200: ("A page.", {HTML: None})},
     door=shown(door("Backhaul"), 401),
 )
+_PLAIN = Operation(scope=None, tag="tasks", summary="What a WebSocket is asked for without being asked for")
 
 
 _CORS: dict[str, Any] = {
@@ -81,6 +82,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     written = document(app, calls)
     app.openapi = lambda: written  # type: ignore[method-assign]
     calls += _descriptions(gateway, written)
+    calls.append(Route("GET", PATH, upgrade_required, _PLAIN, gateway))
     for call in calls:
         call.answer_head_too()
     app.router.routes += calls

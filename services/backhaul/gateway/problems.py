@@ -14,6 +14,7 @@ from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.gateway.limits import TooMany
 from backhaul.gateway.metrics import Requests
 from backhaul.gateway.replies import Header, Reply, retry_after
+from backhaul.gateway.request import Unread
 from backhaul_contracts import codec
 from backhaul_contracts.problems import PROBLEM_JSON, Problem, ProblemCode
 from backhaul_contracts.wire import Json
@@ -53,7 +54,7 @@ def known_fault(error: Rejected | StoreUnavailable | BrokerUnavailable) -> Reply
     if isinstance(error, BrokerUnavailable):
         _log.warning("a request is answered 503: %s", error)
         return unavailable("The broker does not answer at the moment, or is asked by too many: try again.")
-    if error.code is ProblemCode.PAYLOAD_TOO_LARGE:  # the rest of the body is still under way
+    if isinstance(error, Unread):
         return problem_reply(error, [_CLOSE])
     if isinstance(error, TooMany):
         return problem_reply(error, error.headers)

@@ -215,6 +215,9 @@ def _position(text: str) -> TaskId:
 
 def _decoded(cursor: str) -> str:
     try:
-        return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        found = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise ValueError(_NO_CURSOR) from error
+    if not found.isprintable():
+        raise ValueError(_NO_CURSOR)
+    return found

@@ -17,10 +17,15 @@ from backhaul_contracts.wire import Json
 M = TypeVar("M", bound=BaseModel)
 
 _UPLOAD = timedelta(seconds=30)
+_THROWN_AWAY = 32 * 1024 * 1024
 
 
 class Disconnected(Exception):
     """The client has gone: there is nobody to answer."""
+
+
+class Unread(Rejected):
+    """A refusal while more of the body may be under way: nothing else can be said on this connection."""
 
 
 class Request:
@@ -46,8 +51,10 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
     def path(self, name: str) -> str:
-        """A variable part of the path."""
+        """A variable part of the path. Raises `Rejected` (`not_found`) if nothing can be called so in any store."""
         value: str = self.scope["path_params"][name]
+        if "\x00" in value:
+            raise Rejected(ProblemCode.NOT_FOUND, f"Nothing here is called {value!r}.")
         return value
 
     async def json(self) -> Json:
@@ -65,35 +72,43 @@ class Request:
             pass
 
     async def _body(self) -> bytes:
-        declared = self._headers.get(b"content-length")
-        if declared is not None and int(declared) > self.body_limit:
-            raise self._too_large()
+        if self._declared() > (self.body_limit if b"expect" in self._headers else self.body_limit + _THROWN_AWAY):
+            raise self._too_large()  # who asks first is told before anything is sent (RFC 9110 §10.1.1)
+        body = bytearray()
         try:
             async with asyncio.timeout(_UPLOAD.total_seconds()):
-                body = await self._read()
+                await self._read(body)
         except TimeoutError:
-            detail = f"The body was not complete within {_UPLOAD.total_seconds():.0f} seconds."
-            raise Rejected(ProblemCode.MALFORMED_JSON, detail) from None
-        if body:
-            self._check_media_type()
-        return body
-
-    async def _read(self) -> bytes:
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body", False):
-            if len(body) > self.body_limit:
-                raise self._too_large()
-            message = await self._receive()
-            body += message.get("body", b"")
-        if message["type"] == "http.disconnect":
-            raise Disconnected
+            if max(len(body), self._declared()) > self.body_limit:
+                raise self._too_large() from None
+            raise Unread(
+                ProblemCode.MALFORMED_JSON, f"The body was not complete within {_UPLOAD.total_seconds():.0f} seconds."
+            ) from None
         if len(body) > self.body_limit:
             raise self._too_large()
-        return body
+        if body:
+            self._check_media_type()
+        return bytes(body)
+
+    def _declared(self) -> int:
+        return int(self._headers.get(b"content-length", 0))
+
+    async def _read(self, body: bytearray) -> None:
+        """Keep no more than shows that it is too much, but read on for a while: most clients listen only when they have
+        sent everything, and hear nothing if the connection is closed while they do."""
+        size, more = 0, True
+        while more and size <= self.body_limit + _THROWN_AWAY:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            part = message.get("body", b"")
+            size += len(part)
+            if len(body) <= self.body_limit:
+                body += part
+            more = message.get("more_body", False)
 
     def _too_large(self) -> Rejected:
-        return Rejected(
+        return Unread(
             ProblemCode.PAYLOAD_TOO_LARGE,
             f"The body is larger than {self.body_limit} bytes, the limit here. Send large media by reference, "
             "or raise BACKHAUL_MAX_BODY.",

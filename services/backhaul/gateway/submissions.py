@@ -1,11 +1,13 @@
 """Submitting: `POST /v1/tasks`, its batch, and a replay. No answer says 202 before the task is durable."""
 
+from datetime import timedelta
+
 from starlette.types import ASGIApp
 
 from backhaul.core.acceptance import Origin
-from backhaul.core.errors import Rejected
+from backhaul.core.errors import Rejected, StoreUnavailable
 from backhaul.core.ports.store import Admission
-from backhaul.core.record import Draft, Snapshot
+from backhaul.core.record import Draft, Record, Snapshot
 from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, preferred_wait
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
@@ -100,12 +102,20 @@ class Submissions:
         wait = preferred_wait(request.header(b"prefer"))
         snapshot = admission.snapshot
         if wait is not None:
-            record = snapshot.record
-            snapshot = await self._gateway.waiting.for_end(request, record.tenant, record.id, wait)
+            awaited = await self._ended(request, snapshot.record, wait)
+            snapshot, wait = (snapshot, None) if awaited is None else (awaited, wait)
         record = snapshot.record
         headers = [*accepted(record, self._gateway.clock.now()), *replayed, *applied_wait(wait)]
         shown = self._gateway.shown(snapshot, request.identity)
         return Reply(200 if record.status.done else 202, shown.encode(), headers)
+
+    async def _ended(self, request: Request, record: Record, wait: timedelta) -> Snapshot | None:
+        """The task when it is done or the time is over. None if the store is gone by then: the task is accepted all the
+        same, and without its id the client could only submit it once more."""
+        try:
+            return await self._gateway.waiting.for_end(request, record.tenant, record.id, wait)
+        except StoreUnavailable:
+            return None
 
     def _streamed(self, request: Request, snapshot: Snapshot, headers: list[Header]) -> ASGIApp:
         record = snapshot.record

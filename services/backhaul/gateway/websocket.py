@@ -1,13 +1,15 @@
 """`WS /v1/ws`: many tasks on one connection, as bare ASGI."""
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backhaul.core.errors import Rejected, StoreUnavailable
 from backhaul.gateway.conversation import Conversation
 from backhaul.gateway.events import Events
 from backhaul.gateway.gateway import Gateway
-from backhaul.gateway.problems import OPERATION, known_fault
+from backhaul.gateway.problems import OPERATION, known_fault, problem_reply
 from backhaul.gateway.queries import invalid
+from backhaul.gateway.replies import Header
+from backhaul.gateway.request import Request
 from backhaul.gateway.steering import Steering
 from backhaul.gateway.submissions import Submissions
 from backhaul_contracts.conversation import SUBPROTOCOL
@@ -15,6 +17,8 @@ from backhaul_contracts.problems import ProblemCode
 
 PATH = "/v1/ws"
 _KEY = "bearer."
+_WANTED: list[Header] = [(b"upgrade", b"websocket"), (b"connection", b"upgrade"), (b"sec-websocket-version", b"13")]
+"""What tells a client how to ask (RFC 9110 §15.5.22, RFC 6455 §4.4)."""
 
 
 class WebSocket:
@@ -48,6 +52,12 @@ class WebSocket:
         if offered and SUBPROTOCOL not in offered:
             raise invalid("Sec-WebSocket-Protocol", f"The subprotocol spoken here is {SUBPROTOCOL}.")
         return SUBPROTOCOL if offered else None
+
+
+async def upgrade_required(request: Request) -> ASGIApp:
+    """The answer to a plain GET where only a WebSocket can be had."""
+    detail = f"There is nothing but a WebSocket at {PATH}: ask for an upgrade of the connection."
+    return problem_reply(Rejected(ProblemCode.UPGRADE_REQUIRED, detail), _WANTED)
 
 
 def _authorization(scope: Scope) -> str | None:

@@ -21,10 +21,16 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def stage(settings: Settings) -> AsyncIterator[Stage]:
+def store_url() -> str:
+    """What a test replaces if it needs another store."""
+    return "sqlite:///:memory:"
+
+
+@pytest.fixture
+async def stage(settings: Settings, store_url: str) -> AsyncIterator[Stage]:
     clock = ManualClock()
     rules = Rules(retention=settings.retention, draw=random.random)
-    store, broker = open_store("sqlite:///:memory:", clock=clock, rules=rules), MemoryBroker()
+    store, broker = open_store(store_url, clock=clock, rules=rules), MemoryBroker()
     await store.start()
     await store.announce([KIND])
     await broker.start()

@@ -2,11 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
+import httpx
 import pytest
 
+from backhaul.gateway import request
 from backhaul.wiring import connection
 from tests.conformance.http.stage import Stage
 
@@ -69,6 +71,26 @@ async def test_who_asks_first_whether_to_send_the_body_is_told(stage: Stage) -> 
     assert statuses(await answer(stage, large)) == [413]
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_who_sends_far_too_much_and_listens_only_then_is_told(stage: Stage, chunked: bool) -> None:
+    parts = [b"x" * 100_000] * 80
+
+    async with httpx.AsyncClient(base_url=await stage.serve(), trust_env=False) as client:
+        answer = await client.post("/v1/tasks", content=_one_by_one(parts) if chunked else b"".join(parts))
+
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+
+
+async def test_who_sends_a_body_too_slowly_is_told_and_let_go(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "_UPLOAD", timedelta(milliseconds=50))
+
+    said = await answer(stage, POST + b"Content-Length: 10\r\n\r\n{")
+
+    assert statuses(said) == [400]
+    assert b"connection: close" in said
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -93,7 +115,18 @@ async def test_a_call_that_would_be_a_websocket_is_404_like_any_that_does_not_ex
 async def test_only_a_get_becomes_a_websocket(stage: Stage) -> None:
     said = await answer(stage, b"POST /v1/ws HTTP/1.1\r\nHost: localhost\r\n" + WISHES_FOR_A_WEBSOCKET + b"\r\n", b"")
 
-    assert statuses(said) == [404]
+    assert statuses(said) == [405]
+
+
+@pytest.mark.parametrize(
+    "wish", [CLOSE, b"Upgrade: h2c\r\nConnection: Upgrade, close\r\n", b"Upgrade: websocket\r\n" + CLOSE]
+)
+async def test_where_a_websocket_is_a_plain_get_is_told_to_ask_for_one(stage: Stage, wish: bytes) -> None:
+    said = await answer(stage, b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\n" + wish + b"\r\n")
+
+    assert statuses(said) == [426]
+    assert b"upgrade: websocket\r\n" in said
+    assert b'"code":"upgrade_required"' in said
 
 
 async def test_a_handshake_with_a_header_beyond_measure_is_refused(stage: Stage) -> None:
@@ -129,6 +162,11 @@ async def test_patience_ends_with_the_head(stage: Stage, monkeypatch: pytest.Mon
         await stage.run(task["id"], {})
 
         assert [event["event"] for event in await stream.rest()] == ["task.started", "task.succeeded"]
+
+
+async def _one_by_one(parts: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 async def _after(length: timedelta) -> None:

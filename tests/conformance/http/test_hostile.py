@@ -1,28 +1,30 @@
 """Whatever is sent, the answer is one of those that are described: never a 5xx, never silence."""
 
 import asyncio
+from itertools import product
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
+from backhaul.gateway.queries import cursor_behind
+from backhaul.settings import Settings
+from backhaul.store import upgrade
 from backhaul_contracts import codec
 from backhaul_contracts.problems import PROBLEM_JSON, ProblemCode
 from tests.conformance.http.stage import Stage
 
-BOUNDED = settings(
+BOUNDED = bounds(
     max_examples=120, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 TASK, UNKNOWN = "tsk_01m86m4bnpe27a597p8ew55k2g", "tsk_7zzzzzzzzzzzzzzzzzzzzzzzzz"
 
-words = st.one_of(
-    st.sampled_from(
-        ["", "0", "-1", "1e400", "null", "true", "\x00", "é", "💥", "%00", "../..", "a" * 300, TASK, UNKNOWN]
-    ),
-    st.text(max_size=20),
-)
+WORDS = ("", "0", "-1", "1e400", "null", "true", "\x00", "é", "💥", "%00", "../..", "a" * 300, TASK, UNKNOWN)
+words = st.one_of(st.sampled_from(WORDS), st.text(max_size=20))
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), words),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)),
@@ -46,8 +48,9 @@ PATHS = (
     ("GET", "/v1/kinds/{}"),
     ("POST", "/v1/queues/{}/pause"), ("POST", "/v1/queues/{}/resume"), ("GET", "/v1/dead-letters"),
     ("GET", "/v1/dead-letters/{}"), ("POST", "/v1/dead-letters/{}/replay"), ("POST", "/v1/webhook-endpoints"),
-    ("PATCH", "/v1/webhook-endpoints/{}"), ("GET", "/v1/webhook-endpoints/{}/deliveries"), ("GET", "/readyz"),
-    ("PUT", "/v1/tasks"), ("GET", "/{}"),
+    ("GET", "/v1/webhook-endpoints/{}"), ("PATCH", "/v1/webhook-endpoints/{}"), ("DELETE", "/v1/webhook-endpoints/{}"),
+    ("POST", "/v1/webhook-endpoints/{}/test"), ("GET", "/v1/webhook-endpoints/{}/deliveries"),
+    ("POST", f"/v1/tasks/{TASK}/deliveries/{{}}/redeliver"), ("GET", "/readyz"), ("PUT", "/v1/tasks"), ("GET", "/{}"),
 )  # fmt: skip
 NAMES = (
     "status",
@@ -74,14 +77,41 @@ HEADERS = (
 )
 
 
+@pytest.fixture
+def settings() -> Settings:
+    return Settings.model_validate({"secret_key": "k" * 32, "webhook_allow_private": True})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The one takes some of what the other refuses."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    url: str = request.getfixturevalue("database_url")
+    upgrade(url)
+    return url
+
+
 async def answered(stage: Stage, method: str, path: str, **sent: Any) -> int:
     async with asyncio.timeout(10):
         answer = await stage.http.request(method, path, **sent)
-    assert answer.status_code < 500, (answer.status_code, answer.text)
+    assert answer.status_code < 500, (method, path, answer.status_code, answer.text)
     if answer.status_code >= 400 and method != "HEAD":
         assert answer.headers["content-type"] == PROBLEM_JSON
         assert answer.json()["code"] in list(ProblemCode)
     return answer.status_code
+
+
+async def test_nothing_in_a_path_is_answered_with_a_fault_of_ours(stage: Stage) -> None:
+    for (method, path), word in product(PATHS, WORDS):
+        await answered(stage, method, path.format(quote(word, safe="")), json={} if method == "PATCH" else None)
+
+
+async def test_no_made_up_cursor_is_answered_with_a_fault_of_ours(stage: Stage) -> None:
+    lists = ("/v1/tasks", "/v1/webhook-endpoints", f"/v1/tasks/{TASK}/deliveries", "/v1/dead-letters")
+
+    for path, behind in product(lists, ("whe_\x00", "whd_\x00", "tsk_\x00", "dl_\x00", f"whe_{'z' * 500}")):
+        await answered(stage, "GET", path, params={"cursor": cursor_behind(behind)})
 
 
 @BOUNDED

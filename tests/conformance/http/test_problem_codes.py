@@ -54,6 +54,10 @@ async def wrong_method(stage: Stage, _: pytest.MonkeyPatch) -> httpx.Response:
     return await stage.http.put("/v1/tasks")
 
 
+async def without_upgrade(stage: Stage, _: pytest.MonkeyPatch) -> httpx.Response:
+    return await stage.http.get("/v1/ws")
+
+
 async def wrong_accept(stage: Stage, _: pytest.MonkeyPatch) -> httpx.Response:
     task = await stage.submit()
     return await stage.http.get(f"/v1/tasks/{task['id']}/events", headers={"Accept": "text/html"})
@@ -131,6 +135,7 @@ PROVOKED: dict[ProblemCode, Provoke] = {
     ProblemCode.GONE: gone,
     ProblemCode.PAYLOAD_TOO_LARGE: too_large,
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: wrong_type,
+    ProblemCode.UPGRADE_REQUIRED: without_upgrade,
     ProblemCode.INVALID_INPUT: misfit,
     ProblemCode.IDEMPOTENCY_KEY_REUSED: reused_key,
     ProblemCode.UNAVAILABLE: store_away,

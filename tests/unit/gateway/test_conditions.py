@@ -1,3 +1,4 @@
+import time
 from datetime import timedelta
 
 import pytest
@@ -31,6 +32,14 @@ def test_the_wait_of_a_prefer_header(prefer: str | None, seconds: int | None) ->
     expected = None if seconds is None else timedelta(seconds=seconds)
 
     assert preferred_wait(prefer) == expected
+
+
+@pytest.mark.parametrize("prefer", [f"wait={'0' * 60_000}x", f"wait=1{' ' * 60_000}x", f"wait{' ' * 60_000}"])
+def test_a_header_that_goes_on_and_on_is_read_at_once(prefer: str) -> None:
+    begun = time.process_time()
+
+    assert preferred_wait(prefer) is None
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,22 @@ async def test_the_gateway_goes_on_when_the_store_is_back(stage: Stage, store: F
     assert (await stage.http.post("/v1/tasks", json=body())).status_code == 202
 
 
+async def test_a_task_that_was_accepted_is_told_though_the_store_goes_while_its_end_is_awaited(
+    stage: Stage, store: FakeStore
+) -> None:
+    submitted = asyncio.ensure_future(stage.http.post("/v1/tasks", json=body(), headers={"Prefer": "wait=5"}))
+    await stage.until(lambda: any(topic.seq for topic in stage.gateway.feed.topics.values()))
+    (task_id,) = store.tasks
+    store.down = True
+
+    await stage.while_time_passes(asyncio.wait([submitted]))
+    answer = submitted.result()
+
+    assert (answer.status_code, answer.json()["id"]) == (202, task_id)
+    assert answer.headers["location"] == f"/v1/tasks/{task_id}"
+    assert "preference-applied" not in answer.headers
+
+
 async def test_readiness_names_the_store_when_it_is_down(stage: Stage, store: FakeStore) -> None:
     store.down = True
 
