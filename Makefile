@@ -54,6 +54,8 @@ check: $(VENV)/.dev ## what CI checks: format, lint, types, who imports whom, ge
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/backhaul contracts check --exact
+	@command -v promtool >/dev/null || exit 0; cd deploy/observability && promtool check config --syntax-only prometheus.yml >/dev/null && \
+	  promtool check rules alerts.yml >/dev/null && promtool test rules alerts.test.yml >/dev/null
 
 format: $(VENV)/.dev ## put the code into shape
 	@$(BIN)/ruff format $(SOURCES)
