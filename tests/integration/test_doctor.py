@@ -52,7 +52,7 @@ async def test_what_was_not_prepared_is_named_with_its_remedy(amqp_url: str, dat
     assert [finding.severity for finding in (*schema, *topology)] == [FAULT, FAULT]
     assert "holds no tables of Backhaul: run `backhaul db upgrade`" in schema[0].fact
     assert (topology[0].fact, topology[0].remedy) == (
-        "exchange backhaul.submit (and 14 more) does not exist", "run `backhaul topology apply`"
+        "exchange backhaul.submit (and 17 more) does not exist", "run `backhaul topology apply`"
     )  # fmt: skip
 
 

@@ -96,6 +96,10 @@ def platform(ledger_shards: int) -> Topology:
             Exchange(EVENTS, ExchangeKind.TOPIC),
             Exchange(LIVE, ExchangeKind.DIRECT),
             Exchange(UNROUTED, ExchangeKind.FANOUT),
+            # The ways of workers to these queues: who may write to the default exchange can reach every queue by name.
+            Exchange(CLAIMS, ExchangeKind.DIRECT),
+            Exchange(BEATS, ExchangeKind.DIRECT),
+            Exchange(DEAD, ExchangeKind.DIRECT),
         ),
         queues=(
             Queue(SUBMIT, dead_letter_to=INVALID),
@@ -110,6 +114,7 @@ def platform(ledger_shards: int) -> Topology:
         bindings=(
             Binding(SUBMIT, SUBMIT, "#"),
             Binding(UNROUTED, UNROUTED),
+            *(Binding(name, name, name) for name in (CLAIMS, BEATS, DEAD)),
             *(Binding(REPORTS, ledger_queue(key % ledger_shards), str(key)) for key in range(SHARD_KEYS)),
         ),
     )

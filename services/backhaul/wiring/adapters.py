@@ -27,8 +27,9 @@ def open_store(settings: Settings, clock: Clock, *, url: str | None = None) -> S
     return open_by_url(url or settings.database_url.get_secret_value(), clock=clock, rules=rules)
 
 
-def open_broker(settings: Settings, name: str) -> Broker:
-    """The configured RabbitMQ, not yet started. `name` is what its operators see."""
+def open_broker(settings: Settings, name: str, *, feels: str = "") -> Broker:
+    """The configured RabbitMQ, not yet started. `name` is what its operators see, `feels` an exchange that the user may
+    write to, if that is not the default one."""
     from backhaul.broker.rabbitmq import RabbitBroker
 
-    return RabbitBroker(settings.amqp_url.get_secret_value(), name=name)
+    return RabbitBroker(settings.amqp_url.get_secret_value(), name=name, feels=feels)

@@ -140,7 +140,9 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
     services = load_services(targets, slots=slots)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        broker = await stack.enter_async_context(_started_broker(settings, "worker", required=True))
+        broker = await stack.enter_async_context(
+            _started_broker(settings, "worker", required=True, feels=topology.CLAIMS)
+        )
         workers = build_workers(services, broker, settings=settings, clock=SystemClock())
 
         async def lacks() -> list[str]:
@@ -166,8 +168,8 @@ async def _started_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _started_broker(settings: Settings, role: str, *, required: bool) -> AsyncIterator[Broker]:
-    broker = open_broker(settings, f"backhaul {role} on {socket.gethostname()}")
+async def _started_broker(settings: Settings, role: str, *, required: bool, feels: str = "") -> AsyncIterator[Broker]:
+    broker = open_broker(settings, f"backhaul {role} on {socket.gethostname()}", feels=feels)
     try:
         await broker.start(required=required)
         if broker.connected:

@@ -110,7 +110,7 @@ class Beats:
     def _message(self, beat: Beat) -> Message:
         """A sign of life that is read much later is none; a farewell is for good."""
         return Message(
-            exchange="",
+            exchange=topology.BEATS,
             routing_key=topology.BEATS,
             body=write_batch(f"/backhaul/workers/{beat.worker_id}", Beaten, [beat]),
             content_type=CLOUDEVENT_BATCH,

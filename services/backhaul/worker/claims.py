@@ -182,7 +182,7 @@ class Claims:
         for claim in claims:
             self._patience.expect(claim.claim_id)
         message = Message(
-            exchange="",
+            exchange=topology.CLAIMS,
             routing_key=topology.CLAIMS,
             body=write_batch(f"/backhaul/workers/{self._worker_id}", Claimed, claims),
             content_type=CLOUDEVENT_BATCH,

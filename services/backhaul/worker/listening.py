@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -138,4 +139,4 @@ class Listening:
         queue = self._listener.queue
         _log.error("an event of %s is given up, and stands among the dead letters: %s: %s", queue, reason, detail)
         letter = set_aside(delivery, topology.DEAD, reason, detail, self._clock.now(), back_to=queue)
-        await self._broker.publish([letter])
+        await self._broker.publish([replace(letter, exchange=topology.DEAD)])

@@ -36,7 +36,8 @@ class RabbitBroker:
     """The `Broker` port on RabbitMQ 3.10 … 4.x.
 
     `name` is what RabbitMQ's management UI shows; `publish_timeout` is how long a publish waits for its confirms,
-    `start_timeout` how long `start` tries, and a broker that is not heard for two heartbeats is given up.
+    `start_timeout` how long `start` tries, and a broker that is not heard for two heartbeats is given up. `feels` is an
+    exchange to which the user may write, by which an idle process feels whether the broker takes messages.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class RabbitBroker:
         publish_timeout: timedelta = PUBLISH_TIMEOUT,
         start_timeout: timedelta = START_TIMEOUT,
         heartbeat: timedelta = HEARTBEAT,
+        feels: str = "",
     ) -> None:
         self._url = _amqp(url)
         self._name = name
         self._publish_timeout = publish_timeout
         self._start_timeout = start_timeout
         self._heartbeat = heartbeat
+        self._feels = feels
         self._running: asyncio.Task[None] | None = None
         self._supervisor = self._supervise()
         self._looks = asyncio.Lock()
@@ -213,7 +216,13 @@ class RabbitBroker:
             raise error.refusal.error() from error
 
     def _supervise(self) -> Supervisor:
-        return Supervisor(self._url, name=self._name, heartbeat=self._heartbeat, publish_timeout=self._publish_timeout)
+        return Supervisor(
+            self._url,
+            name=self._name,
+            heartbeat=self._heartbeat,
+            publish_timeout=self._publish_timeout,
+            feels=self._feels,
+        )
 
 
 def _amqp(url: str) -> URL:

@@ -16,10 +16,7 @@ from backhaul.core.errors import BrokerUnavailable, Refused, Unroutable
 from backhaul.core.ports.broker import Message
 
 _FEEL = 1.0
-_FEELER = Message(
-    exchange="", routing_key="backhaul.nowhere", body=b"", content_type="", persistent=False, mandatory=False
-)
-"""It reaches nobody, and is confirmed if the broker takes messages at all."""
+_NOWHERE = "backhaul.nowhere"
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +60,8 @@ class Publisher:
     could: else a ledger that is idle because its workers are blocked would take their silence for their death.
     """
 
-    def __init__(self, link: Link, *, timeout: timedelta, on_ready: Callable[[], None]) -> None:
+    def __init__(self, link: Link, *, timeout: timedelta, on_ready: Callable[[], None], feels: str = "") -> None:
+        """`feels`: the exchange by which it does so."""
         self.ready = asyncio.Event()
         """Set while there is a channel to publish on."""
         self._decided = asyncio.Event()
@@ -79,6 +77,10 @@ class Publisher:
         self._pending: dict[int, Batch] = {}
         self._confirmed = 0
         self._feels = True
+        # It reaches nobody, and is confirmed if the broker takes messages at all.
+        self._feeler = Message(
+            exchange=feels, routing_key=_NOWHERE, body=b"", content_type="", persistent=False, mandatory=False
+        )
 
     async def run(self) -> None:
         """Keep a channel open for as long as this runs."""
@@ -104,7 +106,7 @@ class Publisher:
 
     def _feel(self) -> None:
         if self._session is not None and self._channel is not None and self._channel.error is None:
-            batch = self._send(self._session, self._channel, (_FEELER,))
+            batch = self._send(self._session, self._channel, (self._feeler,))
             batch.done.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def publish(self, messages: Sequence[Message]) -> None:
@@ -199,7 +201,7 @@ class Publisher:
         self.ready.clear()
         if error.code is not None:
             self._decided.clear()
-            self._feels = self._feels and error.code != ACCESS_REFUSED  # it may not publish to the default exchange
+            self._feels = self._feels and error.code != ACCESS_REFUSED  # it may not publish to that exchange
             log.warning("%s closed the channel to publish on: %s", self._link.broker, error)
         self._channel = self._session = None
         self._ended.set()

@@ -37,13 +37,15 @@ class Supervised(Protocol):
 class Supervisor:
     """The connections to publish and to consume by. `run` must be running."""
 
-    def __init__(self, url: URL, *, name: str, heartbeat: timedelta, publish_timeout: timedelta) -> None:
+    def __init__(
+        self, url: URL, *, name: str, heartbeat: timedelta, publish_timeout: timedelta, feels: str = ""
+    ) -> None:
         self._changed = asyncio.Event()
         self.publishing, self.consuming = (
             Link(url, name=f"{name} ({purpose})", heartbeat=heartbeat, on_change=self._change)
             for purpose in ("publish", "consume")
         )
-        self.publisher = Publisher(self.publishing, timeout=publish_timeout, on_ready=self._change)
+        self.publisher = Publisher(self.publishing, timeout=publish_timeout, on_ready=self._change, feels=feels)
         self.consumers: list[Supervised] = []
         self.owned: dict[str, Topology] = {}
         self.callbacks: list[Callable[[], None]] = []
