@@ -57,14 +57,17 @@ class EventStream:
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        async with asyncio.TaskGroup() as group:
-            listener = group.create_task(self._notice_leaving())
+        listener = asyncio.create_task(self._notice_leaving())
+        try:
             await self._send_all(send)
+        finally:
             listener.cancel()
 
     async def _notice_leaving(self) -> None:
-        await self._request.disconnected()
-        self._watcher.leave()
+        try:
+            await self._request.disconnected()
+        finally:
+            self._watcher.leave()
 
     async def _send_all(self, send: Send) -> None:
         text = b""

@@ -88,26 +88,34 @@ class Topic:
 
 
 class Bell:
-    """What wakes one who waits for news."""
+    """What wakes one who waits for news: an event with one waiter, which costs ten thousand of them less."""
 
-    __slots__ = ("_woken", "left")
+    __slots__ = ("_rung", "_waiter", "left")
 
     def __init__(self) -> None:
         self.left = False
         """Whether the client has gone."""
-        self._woken = asyncio.Event()
+        self._rung = False
+        self._waiter: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
-        self._woken.set()
+        self._rung = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def leave(self) -> None:
         self.left = True
-        self._woken.set()
+        self.wake()
 
     async def woken(self) -> None:
-        """Return at the first wake since the last return, at once if it was already."""
-        await self._woken.wait()
-        self._woken.clear()
+        """Return at the first wake since the last return, at once if it was already. One may wait at a time."""
+        if not self._rung:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._rung = False
 
 
 class Watcher(Bell):

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,9 +16,14 @@ class Connection(HttpToolsProtocol):
     The bounds of a body are the application's, and those between two requests are uvicorn's.
     """
 
-    _in_head = True
-    _head_size = 0
-    _impatience: asyncio.TimerHandle | None = None
+    # Thousands of connections are idle: attributes added behind uvicorn's own would cost each a kilobyte (PEP 412).
+    __slots__ = ("_head_size", "_impatience", "_in_head")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_head = True
+        self._head_size = 0
+        self._impatience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
