@@ -3,8 +3,8 @@
     python -m bench.backlog [COUNT]
 
 On RabbitMQ and PostgreSQL, one gateway, two ledgers and two workers. First all tokens are purged while no worker is
-there: the ledger has to notice, and give out new ones. Then, with nothing left to do, tokens of tasks that do not exist
-are published: workers have to stay free for the few tasks that do.
+there: the ledger has to notice, and give out new ones. Then, with nothing left to do and no worker there, tokens of
+tasks that do not exist are published: workers that come must get to the one task that does.
 """
 
 import asyncio
@@ -46,26 +46,32 @@ async def main(amqp_url: str, database_url: str, count: int) -> None:
         start = time.perf_counter()
         await submit_in_batches(port, count)
         report(f"{count:,} tasks accepted", f"{time.perf_counter() - start:.1f} s")
-        while (await channel.declare_queue(QUEUE, passive=True)).declaration_result.message_count < count:
+        while await ready(channel) < count:
             await asyncio.sleep(0.1)
         await tokens.purge()
         start = time.perf_counter()
-        for _ in range(2):
-            deployment.worker_of("bench.noop:service")
+        workers = [deployment.worker_of("bench.noop:service") for _ in range(2)]
         await succeeded(database, 1)
         report("their tokens lost: until the first has run", f"{time.perf_counter() - start:.1f} s")
         await succeeded(database, count)
         report("until all have run", f"{time.perf_counter() - start:.1f} s")
 
+        for worker in workers:
+            await asyncio.to_thread(worker.terminate)
         await lead_astray(channel, count)
+        left = await ready(channel)
+        report(f"{count:,} tokens of nothing: left when the last was published", f"{left:,}")
         start = time.perf_counter()
-        seconds = await one_task(port)
-        report(f"{count:,} tokens of nothing: a task behind them takes", f"{seconds:.2f} s")
-        while (await channel.declare_queue(QUEUE, passive=True)).declaration_result.message_count:
-            await asyncio.sleep(0.05)
-        report("until they are gone", f"{time.perf_counter() - start:.1f} s")
+        for _ in range(2):
+            deployment.worker_of("bench.noop:service")
+        await one_task(port)
+        report("a task behind them, and the start of its worker", f"{time.perf_counter() - start:.1f} s")
         report("a task then takes", f"{await one_task(port) * 1e3:.1f} ms")
         await database.close()
+
+
+async def ready(channel: aio_pika.abc.AbstractChannel) -> int:
+    return (await channel.declare_queue(QUEUE, passive=True)).declaration_result.message_count or 0
 
 
 async def succeeded(database: asyncpg.Connection, wanted: int) -> None:

@@ -17,7 +17,6 @@ from backhaul_contracts.messages import StopAsked, write_batch
 from backhaul_contracts.tasks import Status
 from backhaul_contracts.wire import format_time
 
-_MOST_TOKENS = 1_000
 STATUS_AFTER = {
     EventType.SCHEDULED: Status.SCHEDULED,
     EventType.QUEUED: Status.QUEUED,
@@ -48,9 +47,8 @@ def token_message(token: Token) -> Message:
 
 
 def spare_tokens(queue: str, waiting: int) -> list[Message]:
-    """Tokens for tasks that wait and may have none, up to 1,000. Surplus tokens do no harm: who claims on one gets
-    `empty`."""
-    return [token_message(Token(queue, TaskId("")))] * min(waiting, _MOST_TOKENS)
+    """Tokens for tasks that wait and may have none. Surplus tokens do no harm: who claims on one gets `empty`."""
+    return [token_message(Token(queue, TaskId("")))] * waiting
 
 
 def event_json(event: Event) -> str:

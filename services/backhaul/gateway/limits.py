@@ -1,7 +1,6 @@
 """Limits on what one key may ask of one gateway: how many calls in a time, and how many open streams."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from math import ceil
 
 from backhaul.core.clock import Clock, to_ms
@@ -23,7 +22,7 @@ class TooMany(Rejected):
 
 
 class Meter:
-    """What one key has used up: a bucket that fills evenly, and streams that are open."""
+    """What one key has used up: a bucket that fills evenly, and streams that are open, each as a block of `with`."""
 
     __slots__ = ("at_ms", "left", "streams")
 
@@ -32,6 +31,12 @@ class Meter:
         """How many calls are left; None before the first."""
         self.at_ms = 0
         self.streams = 0
+
+    def __enter__(self) -> None:
+        self.streams += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.streams -= 1
 
 
 class Limits:
@@ -66,16 +71,10 @@ class Limits:
             detail = f"This key has {self._max_streams} streams open at this gateway, and may have no more: close some."
             raise TooMany(detail, [retry_after(_STREAM_PATIENCE)])
 
-    @contextmanager
-    def streaming(self, identity: Identity) -> Iterator[None]:
-        """Count a stream for as long as the block lasts. Raises as `check_stream` does."""
+    def streaming(self, identity: Identity) -> AbstractContextManager[None]:
+        """Counts a stream for as long as the block lasts. Raises as `check_stream` does."""
         self.check_stream(identity)
-        meter = self._meter(identity)
-        meter.streams += 1
-        try:
-            yield
-        finally:
-            meter.streams -= 1
+        return self._meter(identity)
 
     def _meter(self, identity: Identity) -> Meter:
         name = identity.tenant if identity.key is None else identity.key.id

@@ -18,7 +18,10 @@ from backhaul.ledger.taskqueues import TaskQueues
 _log = logging.getLogger("backhaul.reaper")
 
 _COUNTED = 1_000
-"""The store counts no further: whether more are too many is not known then."""
+"""The store counts no further at each look: whether more are too many is not known then."""
+_MOST_LOST = 100_000
+"""So many are issued at one look. It is as well to be exact: that these are read as fast as workers can is not."""
+_PORTION = 1_000
 _SPARE = 1_000
 """So many more tokens than tasks are left alone: they may belong to tasks that are just being accepted."""
 _AT_ONCE = 5_000
@@ -61,8 +64,12 @@ class Balance:
         claimable = await self._store.claimable()
         ready = {queue: await self._queues.ready(queue) for queue in sorted(self._queues.names | claimable.keys())}
         short = {queue: count for queue, count in claimable.items() if ready[queue] == 0}
-        for queue in short.keys() & self._short.keys():
-            await self.issue(queue, short[queue])
+        lost = {queue: short[queue] for queue in short.keys() & self._short.keys()}
+        if _COUNTED in lost.values():
+            waiting = await self._store.waiting(_MOST_LOST)
+            lost = {queue: waiting.get(queue, 0) for queue in lost}
+        for queue, count in lost.items():
+            await self.issue(queue, count)
         self._short = short
         surplus = {queue: (count or 0) - claimable.get(queue, 0) - _SPARE for queue, count in ready.items()}
         spare = [queue for queue, count in surplus.items() if count > 0 and claimable.get(queue, 0) < _COUNTED]
@@ -72,9 +79,9 @@ class Balance:
 
     async def issue(self, queue: str, count: int) -> None:
         """Publish tokens for a queue in which so many tasks wait."""
-        tokens = spare_tokens(queue, count)
-        await self._publish(tokens)
-        _log.info("%d tokens were issued anew for queue %s", len(tokens), queue)
+        for first in range(0, count, _PORTION):
+            await self._publish(spare_tokens(queue, min(_PORTION, count - first)))
+        _log.info("%d tokens were issued anew for queue %s", count, queue)
 
     async def _publish(self, tokens: list[Message]) -> None:
         await self._broker.publish(tokens)

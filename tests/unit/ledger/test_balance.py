@@ -1,0 +1,38 @@
+"""The balance of tokens, on the broker in memory."""
+
+from typing import cast
+
+from backhaul.broker.memory import MemoryBroker
+from backhaul.core import topology
+from backhaul.core.ports.store import Store
+from backhaul.ledger.balance import Balance
+from backhaul.ledger.taskqueues import TaskQueues
+
+COUNTS = {"many": 2_500, "few": 3}
+
+
+class ManyWait:
+    """A store in which as many tasks wait."""
+
+    async def claimable(self) -> dict[str, int]:
+        return await self.waiting(1_000)
+
+    async def waiting(self, most: int) -> dict[str, int]:
+        return {queue: min(count, most) for queue, count in COUNTS.items()}
+
+
+async def test_after_a_loss_there_are_as_many_tokens_as_tasks_wait() -> None:
+    broker = MemoryBroker()
+    await broker.start()
+    await broker.declare(topology.platform(1))
+    queues = TaskQueues(broker)
+    await queues.declare(COUNTS)
+    balance = Balance(cast("Store", ManyWait()), broker, queues)
+
+    after_one_look = await balance.balance(), await queues.ready("many")
+    await balance.balance()
+    after_two_looks = await queues.ready("many"), await queues.ready("few")
+
+    assert after_one_look == (False, 0)
+    assert after_two_looks == (2_500, 3)
+    await broker.stop()
