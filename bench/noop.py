@@ -1,6 +1,7 @@
 """The service that the benchmarks load: it does nothing, so what is measured is the platform."""
 
 import asyncio
+import time
 
 from backhaul import Context, Service
 
@@ -22,3 +23,16 @@ async def hold(seconds: float, ctx: Context) -> float:
         await asyncio.sleep(seconds / 10)
         await ctx.output(".")
     return seconds
+
+
+chorus = Service("chorus", version="1.0.0", slots=100)
+
+
+@chorus.handler("chorus.sing")
+async def sing(pieces: int, ctx: Context) -> int:
+    """Says a hundred pieces a second, each with its number and when it was said."""
+    start = time.monotonic()
+    for number in range(pieces):
+        await asyncio.sleep(start + number / 100 - time.monotonic())
+        await ctx.output(f"{number}@{time.monotonic():.4f} ")
+    return pieces
