@@ -131,6 +131,16 @@ async def test_what_cannot_be_accepted_is_kept_unchanged_with_its_reason(
     assert kept.headers["bh-detail"]
 
 
+async def test_a_reason_is_told_once_and_what_it_points_at_behind_it(platform: Harness) -> None:
+    await platform.broker.publish([full({"kind": "echo.say", "input": "x", "key": "another"})])
+    other_key = (await set_aside(platform)).headers["bh-detail"]
+    await platform.broker.publish([plain(b"17")])
+    wrong_input = (await set_aside(platform)).headers["bh-detail"]
+
+    assert other_key == "The body's key 'another' differs from the one it was sent with, '/shop#7'."
+    assert wrong_input == 'The input does not fit kind echo.say. /input: 17 is not of type "string"'
+
+
 async def test_a_body_larger_than_http_takes_is_kept_too_and_names_the_limit() -> None:
     async with Harness(service, settings={"max_body": 1024}) as platform:
         await platform.broker.publish([plain(json.dumps("x" * 1022).encode(), message_id="fits")])
@@ -186,7 +196,9 @@ async def told(platform: Harness, count: int) -> list[tuple[str | None, dict[str
     for answer in answers:
         answer.ack()
     await subscription.cancel()
-    return [(answer.correlation_id, json.loads(answer.body)) for answer in answers]
+    told = [(answer.correlation_id, json.loads(answer.body)) for answer in answers]
+    assert [answer.message_id for answer in answers] == [event["id"] for _, event in told]
+    return told
 
 
 async def test_a_publisher_that_asks_is_told_whether_its_task_was_accepted_and_how_it_ended(platform: Harness) -> None:

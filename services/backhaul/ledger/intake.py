@@ -116,9 +116,10 @@ class Intake:
         """Tell a publisher that wants to know. It may be gone by now, and its queue with it: that is its own affair."""
         if not delivery.reply_to:
             return
+        message_id = new_id("msg")
         named = "" if subject is None else f'"subject":"{subject}",'
         body = (
-            f'{{"specversion":"1.0","id":"{new_id("msg")}","source":"/backhaul/ledger","type":"{type}",{named}'
+            f'{{"specversion":"1.0","id":"{message_id}","source":"/backhaul/ledger","type":"{type}",{named}'
             f'"time":"{format_time(self._clock.now())}","datacontenttype":"application/json","data":{data}}}'
         )
         message = Message(
@@ -126,6 +127,7 @@ class Intake:
             routing_key=delivery.reply_to,
             body=body.encode(),
             content_type=CLOUDEVENT,
+            message_id=message_id,
             correlation_id=delivery.correlation_id,
             mandatory=False,
         )
@@ -137,8 +139,9 @@ class Intake:
         return admissions
 
     async def _set_aside(self, delivery: Delivery, problem: Problem) -> None:
-        pointed = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in problem.errors)
-        detail = f"{problem.detail or problem.title} {pointed}".strip()
+        told = problem.detail or problem.title
+        pointed = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in problem.errors if fault.detail != told)
+        detail = f"{told} {pointed}".strip()
         await dead_letter(self._broker, topology.INVALID, delivery, problem.code, detail, self._clock.now())
         self.set_aside[problem.code] += 1
 
