@@ -14,7 +14,9 @@ from backhaul_contracts.events import EventType
 from backhaul_contracts.failures import FailureCode
 from backhaul_contracts.problems import ProblemCode
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
 
 
 def document(name: str) -> str:
@@ -29,6 +31,12 @@ def commands(command: Any = None, *path: str) -> Iterator[tuple[str, Any]]:
         yield " ".join(path), command
     for name, member in members.items():
         yield from commands(member, *path, name)
+
+
+def anchors(page: Path) -> set[str]:
+    """Headings as links name them."""
+    headings = [line.lstrip("# ") for line in page.read_text().splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
@@ -66,3 +74,13 @@ def test_a_command_has_its_place_in_the_document_of_the_command_line(command: st
 )
 def test_an_option_is_told_in_the_document_of_the_command_line(command: str, option: str) -> None:
     assert f"`{option}" in document("cli.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_to_a_file_and_a_heading_in_it(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if "://" not in link]
+
+    for path, _, heading in (link.partition("#") for link in links):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not heading or heading in anchors(target), f"{path}#{heading}"

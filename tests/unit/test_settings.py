@@ -1,5 +1,7 @@
 """Settings that are more than a word."""
 
+import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,32 @@ def test_a_file_without_a_secret_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("BACKHAUL_AMQP_URL_FILE", str(empty))
     with pytest.raises(SettingsError, match="is empty: write the secret into it"):
         Settings()
+
+
+def test_the_defaults_are_those_that_are_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("BACKHAUL_")]:
+        monkeypatch.delenv(name)
+
+    settings = Settings()
+
+    assert (settings.host, settings.port, settings.url) == ("127.0.0.1", None, "http://127.0.0.1:8080")
+    assert (settings.lease, settings.heartbeat) == (timedelta(seconds=20), timedelta(seconds=5))
+    assert (settings.ledger_shards, settings.retention) == (1, timedelta(hours=24))
+    assert (settings.max_body, settings.max_result, settings.max_events) == (1024**2, 1024**2, 100_000)
+    assert (settings.max_backlog, settings.rate_limit, settings.max_streams) == (None, None, None)
+    assert (settings.webhook_allow_private, settings.cors_origins, settings.secret_key) == (False, (), None)
+    hours = (2, 5, 10, 14, 20, 24)
+    assert settings.webhook_schedule == (
+        timedelta(0),
+        timedelta(seconds=5),
+        timedelta(minutes=5),
+        timedelta(minutes=30),
+        *(timedelta(hours=length) for length in hours),
+    )
+
+
+@pytest.mark.parametrize(("text", "size"), [("64 KiB", 65_536), ("1 MiB", 1_048_576), ("2MB", 2_000_000), ("512", 512)])
+def test_a_size_is_read_as_it_is_written(monkeypatch: pytest.MonkeyPatch, text: str, size: int) -> None:
+    monkeypatch.setenv("BACKHAUL_MAX_BODY", text)
+
+    assert Settings().max_body == size
