@@ -50,7 +50,7 @@ class Notifier:
         self._settings = settings
         self._schedule = Schedule(settings.webhook_schedule, SystemRandom().random)
         self._signer = Signer(store, vault)
-        self._resolver = Resolver(TOTAL)
+        self._resolver = Resolver(2 * TOTAL)  # a lookup may go on for a while when its try has been given up
         self._post = Post(resolve or self._resolver, clock, allow_private=settings.webhook_allow_private)
         self._targets = Targets()
         self._postmarks: Batcher[Postmark, None] = Batcher(self._note, limit=_NOTED_AT_ONCE)

@@ -1,7 +1,8 @@
 """Mailing: deliveries that are due are taken by notifiers, each by one at a time, and what became of them is noted.
 
 Who takes a delivery moves the time at which it is due behind its lease: so those of a notifier that has died come up
-again by themselves. Targets are looked at one by one, so a long row of deliveries to one of them hides no other.
+again by themselves. Targets are looked at one by one, so a long row of deliveries to one of them hides no other, and
+tenants take turns, so very many targets of one of them hide none of another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,8 +50,20 @@ _due_at = (
 _standing = (
     select(_TARGETS.c.target, _due_at.label("due_at")).where(_TARGETS.c.target.is_not(None)).subquery("standing")
 )
-DUE = select(_standing.c.target).where(_standing.c.due_at <= _now).order_by(_standing.c.due_at).limit(_most)
-"""The targets of what is due, the one that waits longest first."""
+_whose = (
+    select(deliveries.c.tenant)
+    .where(IS_PENDING, deliveries.c.target == _standing.c.target)
+    .order_by(deliveries.c.next_at)
+    .limit(1)
+    .correlate(_standing)
+    .scalar_subquery()
+)
+_due = (
+    select(_standing.c.target, _standing.c.due_at, _whose.label("tenant")).where(_standing.c.due_at <= _now).subquery()
+)
+_turn = func.row_number().over(partition_by=_due.c.tenant, order_by=_due.c.due_at)
+DUE = select(_due.c.target).order_by(_turn, _due.c.due_at).limit(_most)
+"""The targets of what is due, the tenants in turn: of each the one that waits longest first."""
 
 OF_TARGET = (
     select(deliveries)

@@ -158,6 +158,18 @@ async def test_a_long_row_of_deliveries_to_one_target_hides_no_other(store: SqlS
     assert [mail.target for mail in more] == ["https://slow.example"]
 
 
+async def test_a_tenant_with_very_many_targets_hides_no_other_tenant(store: SqlStore) -> None:
+    for n in range(5):
+        await ended(store, webhook=webhook(f"https://dead-{n}.example/"), tenant="crowd")
+    await ended(store, webhook=webhook("https://hooks.example/"), tenant="shop")
+
+    first = await taken(store, 2)
+    rest = await taken(store)
+
+    assert sorted(mail.tenant for mail in first) == ["crowd", "shop"]
+    assert [mail.tenant for mail in rest] == ["crowd"] * 4
+
+
 async def test_an_endpoint_that_wants_no_more_is_disabled_and_nothing_is_left_on_its_way(store: SqlStore) -> None:
     gone = endpoint()
     await store.add_endpoint(gone, ALL)

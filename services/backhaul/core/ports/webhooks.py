@@ -149,7 +149,8 @@ class WebhookStore(Protocol):
         ...
 
     async def take_mail(self, room: int, most: Mapping[str, int], usual: int, lease: timedelta) -> list[Mail]:
-        """Up to `room` deliveries that are due, the oldest targets first, for this caller alone until `lease` is over.
+        """Up to `room` deliveries that are due, tenants in turn and of each the oldest targets first, for this caller
+        alone until `lease` is over.
 
         Of one target no more than `most` says, or `usual` if it says nothing."""
         ...
