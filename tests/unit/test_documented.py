@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import BaseModel
 
 from backhaul.cli.main import app
 from backhaul.settings import Settings
+from backhaul_contracts.deadletters import DeadLetter
 from backhaul_contracts.events import EventType
-from backhaul_contracts.failures import FailureCode
-from backhaul_contracts.problems import ProblemCode
+from backhaul_contracts.failures import Failure, FailureCode
+from backhaul_contracts.listings import KindInfo, QueueInfo, WorkerInfo
+from backhaul_contracts.problems import Problem, ProblemCode
+from backhaul_contracts.submissions import SubmitTask
+from backhaul_contracts.tasks import Task
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -47,6 +52,16 @@ def test_a_setting_is_named_for_operators_or_for_who_types(name: str) -> None:
 @pytest.mark.parametrize("code", [*ProblemCode, *FailureCode])
 def test_a_code_of_a_problem_or_a_failure_is_in_the_http_api(code: str) -> None:
     assert re.search(rf"\b{code}\b", document("http.md"))
+
+
+@pytest.mark.parametrize("field", SubmitTask.model_fields)
+def test_a_field_of_a_submission_is_explained(field: str) -> None:
+    assert re.search(rf"^\|[^|]*`{field}`", document("http.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("shown", [Task, KindInfo, WorkerInfo, QueueInfo, DeadLetter, Problem, Failure])
+def test_what_is_shown_is_written_down_with_every_field(shown: type[BaseModel]) -> None:
+    assert set(shown.model_fields) <= set(re.findall(r"\w+", document("http.md")))
 
 
 def test_every_event_is_in_the_http_api() -> None:
