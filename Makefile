@@ -18,7 +18,7 @@ LOCK    = $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python
 SOURCES = contracts services tests bench deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down logs test sim chaos check format lock bench clean
+.PHONY: help demo dev up down logs demo-compose test sim chaos check format lock bench clean
 
 help: ## what there is to do
 	@echo 'Usage: make TARGET [VENV=.venv] [PYTHON=python3.11]'
@@ -38,6 +38,9 @@ down: ## stop the containers; data and secrets stay: make down [ARGS=--volumes]
 
 logs: ## what the containers say, as it comes: make logs [ARGS=ledger]
 	@$(COMPOSE) logs --follow --tail=100 $(ARGS)
+
+demo-compose: up $(VENV)/.demo ## the demo in the containers, in peace and while they are killed: make demo-compose [FILE=text.txt]
+	@$(BIN)/python deploy/compose/demo.py $(if $(FILE),'$(FILE)')
 
 test: $(VENV)/.dev ## all tests; servers that are installed here are started for them: make test [ARGS='-k word']
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)

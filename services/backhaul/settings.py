@@ -90,6 +90,9 @@ DEFAULT_SCHEDULE = (
 """That of Standard Webhooks: ten tries over three days."""
 
 
+FILE_SUFFIX = "_FILE"
+
+
 class SecretFiles(PydanticBaseSettingsSource):
     """Secrets that stand in files: `BACKHAUL_DATABASE_URL_FILE=/run/secrets/database_url`.
 
@@ -103,10 +106,11 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
         name = f"{self.config.get('env_prefix', '')}{field_name}".upper()
-        path = os.environ.get(f"{name}_FILE")
+        variable = f"{name}{FILE_SUFFIX}"
+        path = os.environ.get(variable)
         if path and os.environ.get(name):
-            raise SettingsError(f"both {name} and {name}_FILE are set: unset one of them")
-        return (_text_of(Path(path), f"{name}_FILE") if path else None), field_name, False
+            raise SettingsError(f"both {name} and {variable} are set: unset one of them")
+        return (_text_of(Path(path), variable) if path else None), field_name, False
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -223,3 +227,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings, file_secret_settings
+
+    @classmethod
+    def variables(cls) -> frozenset[str]:
+        """Every variable of the environment that is read."""
+        names = {
+            f"{cls.model_config.get('env_prefix', '')}{name}".upper(): field for name, field in cls.model_fields.items()
+        }
+        return frozenset(names) | {f"{name}{FILE_SUFFIX}" for name, field in names.items() if _is_secret(field)}

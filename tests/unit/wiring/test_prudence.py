@@ -52,6 +52,13 @@ def test_what_does_not_concern_a_role_is_not_said_to_it() -> None:
 
 
 def test_a_misspelt_setting_is_named_and_what_others_have_set_is_not() -> None:
-    found = examined(names={"BACKHAUL_RETENSION": "1h", "BACKHAUL_GATEWAY_PORT_8080_TCP": "x", "HOME": "/"})
+    found = examined(
+        names={
+            "BACKHAUL_RETENSION": "1h",
+            "BACKHAUL_API_KEY_FILE": "/run/secrets/key",
+            "BACKHAUL_GATEWAY_PORT_8080_TCP": "x",
+            "HOME": "/",
+        }
+    )
 
     assert found == [(WARNING, "BACKHAUL_RETENSION is no setting, and is ignored")]

@@ -17,12 +17,16 @@ def demo(
     file: Annotated[
         str | None, typer.Argument(metavar="FILE", help="A text or Markdown file. Default: these docs.")
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="A gateway to use, with the key in BACKHAUL_API_KEY. Default: a platform of its own."),
+    ] = None,
 ) -> None:
-    """Summarise a document with the whole platform in this process, and tell how long each step took."""
+    """Summarise a document, show every step, and tell how long each took."""
     document = read(file or None)
     from backhaul.cli.demo.show import show
 
-    raise typer.Exit(asyncio.run(show(document)))
+    raise typer.Exit(asyncio.run(show(document, url)))
 
 
 def main() -> None:

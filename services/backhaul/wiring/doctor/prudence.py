@@ -26,7 +26,7 @@ def examine(settings: Settings, role: str | None, names: Mapping[str, str]) -> l
 
 
 def _misspelt(names: Mapping[str, str]) -> Iterator[Finding]:
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = Settings.variables()
     for name in sorted(names):
         if name.startswith(_PREFIX) and name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.85)
