@@ -18,7 +18,7 @@ LOCK    = $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python
 SOURCES = contracts services tests bench deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down logs demo-compose test sim chaos check format lock bench clean
+.PHONY: help demo dev up down logs demo-compose test test-containers sim chaos check format lock bench clean
 
 help: ## what there is to do
 	@echo 'Usage: make TARGET [VENV=.venv] [PYTHON=python3.11]'
@@ -44,6 +44,10 @@ demo-compose: up $(VENV)/.demo ## the demo in the containers, in peace and while
 
 test: $(VENV)/.dev ## all tests; servers that are installed here are started for them: make test [ARGS='-k word']
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-containers: $(VENV)/.dev ## all tests with servers, on RabbitMQ 4 and PostgreSQL 17 in containers: make test-containers [ARGS='-k word']
+	@BACKHAUL_TEST_CONTAINERS=1 BACKHAUL_TEST_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	  tests/conformance/broker tests/conformance/store tests/integration tests/faults tests/acceptance $(ARGS)
 
 sim: $(VENV)/.dev ## the platform in simulated time under seeded faults: make sim SEEDS=100000 [FIRST=0] [ARGS=…]
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)) $(ARGS)

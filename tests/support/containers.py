@@ -1,23 +1,38 @@
-"""Servers in containers, for machines with a Docker engine and no servers installed."""
+"""Servers in containers: for machines with a Docker engine and no servers installed, and for other versions of them.
 
+They do all that private servers do: they start, stop, crash and freeze at our word, at a port that stays the same.
+"""
+
+import os
 import secrets
+import signal
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any, cast
 
 import docker
-import httpx
 from docker.errors import DockerException
-from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
-from tests.support.deadlines import ANSWER_TIMEOUT
+from tests.support.erlang import ErlangConsole
 from tests.support.missing import ServerMissingError
-from tests.support.ports import await_true, speaks_amqp
+from tests.support.ports import LOOPBACK, await_true, free_port, speaks_amqp
+from tests.support.postgresql import PrivatePostgreSQL
+from tests.support.private import PrivateServer
+from tests.support.rabbitmq import USER, PrivateRabbitMQ, erlang_arguments
+from tests.support.sandbox import STOP_TIMEOUT, Sandbox
 
+CONTAINERS = "BACKHAUL_TEST_CONTAINERS"
 RABBITMQ_IMAGE = "rabbitmq:4-management"
 POSTGRESQL_IMAGE = "postgres:17"
 
 _START_TIMEOUT = timedelta(seconds=120)
-_AMQP_PORT, _MANAGEMENT_PORT = 5672, 15672
+_NODE = "rabbit@rabbitmq"
+
+
+def containers_are_wanted() -> bool:
+    """Whether servers in containers are to be used where others are installed."""
+    return os.environ.get(CONTAINERS) == "1"
 
 
 def docker_answers() -> bool:
@@ -34,91 +49,183 @@ def docker_answers() -> bool:
         client.close()
 
 
-class ContainerRabbitMQ:
-    """RabbitMQ in a container; vhosts are made over its management API."""
+class _Box:
+    """One container, which keeps its port and its data while it is down."""
 
-    def __init__(self) -> None:
-        self._password = secrets.token_hex(8)
-        self._container = DockerContainer(RABBITMQ_IMAGE).with_exposed_ports(_AMQP_PORT, _MANAGEMENT_PORT)
-        self._container.with_envs(RABBITMQ_DEFAULT_USER="backhaul", RABBITMQ_DEFAULT_PASS=self._password)
-        _start(self._container, RABBITMQ_IMAGE)
-        self._host = self._container.get_container_host_ip()
-        self._port = self._container.get_exposed_port(_AMQP_PORT)
-        self._api = f"http://{self._host}:{self._container.get_exposed_port(_MANAGEMENT_PORT)}/api"
+    def __init__(
+        self,
+        image: str,
+        port: tuple[int, int],
+        environment: Mapping[str, str],
+        *,
+        command: Sequence[str] = (),
+        **options: Any,
+    ) -> None:
+        """`port`: that inside, and that on the loopback interface of this machine."""
+        self._image = image
+        self._container = DockerContainer(image).with_envs(**environment).with_kwargs(**options)
+        if command:
+            self._container.with_command(list(command))
+        inside, outside = port
+        cast("dict[str, Any]", self._container.ports)[f"{inside}/tcp"] = (LOOPBACK, outside)
+        self.running = self._made = False
+
+    @property
+    def id(self) -> str:
+        return str(self._docker.id)
+
+    def start(self) -> None:
         try:
-            await_true(self._serves, _START_TIMEOUT, self._complaint)
+            if self._made:
+                self._docker.start()
+            else:
+                self._container.start()
+                self._made = True
+        except DockerException as fault:
+            self.close()
+            raise ServerMissingError(f"no server from Docker: {self._image} did not start: {fault}") from fault
+        self.running = True
+
+    def stop(self) -> None:
+        self._docker.stop(timeout=int(STOP_TIMEOUT.total_seconds()))
+        self.running = False
+
+    def kill(self, sign: signal.Signals = signal.SIGKILL) -> None:
+        self._docker.kill(sign.name)
+        self._docker.wait(timeout=STOP_TIMEOUT.total_seconds())
+        self.running = False
+
+    def pause(self) -> None:
+        self._docker.pause()
+
+    def unpause(self) -> None:
+        self._docker.reload()
+        if self._docker.status == "paused":
+            self._docker.unpause()
+
+    def close(self) -> None:
+        self._container.stop()
+        self.running = False
+
+    @property
+    def has_ended(self) -> bool:
+        self._docker.reload()
+        return str(self._docker.status) in ("exited", "dead")
+
+    @property
+    def pid(self) -> int:
+        self._docker.reload()
+        return int(self._docker.attrs["State"]["Pid"])
+
+    def succeeds(self, *command: str) -> bool:
+        return bool(self._docker.exec_run(command).exit_code == 0)
+
+    def run(self, *command: str) -> str:
+        return str(self._docker.exec_run(command).output.decode())
+
+    def tail(self) -> str:
+        return str(self._docker.logs(tail=15).decode(errors="replace"))
+
+    @property
+    def _docker(self) -> Any:
+        return self._container.get_wrapped_container()
+
+
+class _InContainer(PrivateServer):
+    """A private server whose processes are those of a container."""
+
+    _box: _Box
+
+    def start(self) -> None:
+        if self._box.running:
+            return
+        self._box.start()
+        try:
+            await_true(self._ready, _START_TIMEOUT, self._complaint)
         except BaseException:
             self.close()
             raise
 
-    @property
-    def url(self) -> str:
-        """The URL of the default vhost."""
-        return self._url_of("%2F")
+    def stop(self) -> None:
+        if self._box.running:
+            self._box.stop()
 
-    async def create_vhost(self) -> str:
-        """The URL of a new, empty vhost; who creates one over the API may use it."""
-        vhost = f"test-{secrets.token_hex(6)}"
-        async with self._client() as client:
-            (await client.put(f"{self._api}/vhosts/{vhost}")).raise_for_status()
-        return self._url_of(vhost)
+    def kill(self) -> None:
+        if self._box.running:
+            self._box.kill()
 
-    async def drop_vhost(self, url: str) -> None:
-        """Remove a vhost with all it holds."""
-        async with self._client() as client:
-            (await client.delete(f"{self._api}/vhosts/{url.rsplit('/', 1)[-1]}")).raise_for_status()
+    def freeze(self) -> None:
+        self._box.pause()
+
+    def thaw(self) -> None:
+        self._box.unpause()
 
     def close(self) -> None:
-        """Remove the container."""
-        self._container.stop()
+        self._box.close()
+        self._sandbox.close()
 
-    def _url_of(self, vhost: str) -> str:
-        return f"amqp://backhaul:{self._password}@{self._host}:{self._port}/{vhost}"
+    @property
+    def pid(self) -> int | None:
+        return self._box.pid if self._box.running else None
 
-    def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            auth=("backhaul", self._password), timeout=ANSWER_TIMEOUT.total_seconds(), trust_env=False
-        )
-
-    def _serves(self) -> bool:
-        try:
-            answer = httpx.get(f"{self._api}/overview", auth=("backhaul", self._password), trust_env=False)
-        except httpx.TransportError:
-            return False
-        return answer.is_success and speaks_amqp(self._port, self._host)
+    def _ready(self) -> bool:
+        if self._box.has_ended:
+            raise RuntimeError(self._complaint())
+        return self._serves(self._box.pid)
 
     def _complaint(self) -> str:
-        return f"RabbitMQ did not start in its container: {self._container.get_logs()!r}"
+        return f"{self.name} did not start in its container: {self._box.tail()}"
 
 
-class ContainerPostgreSQL:
+class ContainerRabbitMQ(_InContainer, PrivateRabbitMQ):
+    """RabbitMQ in a container."""
+
+    def __init__(self, *, acknowledgement_timeout: timedelta | None = None) -> None:
+        self._sandbox = Sandbox("rabbitmq")
+        self._password, self._port = secrets.token_hex(8), free_port()
+        self._console: ErlangConsole | None = None
+        environment = {
+            "RABBITMQ_DEFAULT_USER": USER,
+            "RABBITMQ_DEFAULT_PASS": self._password,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erlang_arguments(acknowledgement_timeout),
+        }
+        self._box = _Box(RABBITMQ_IMAGE, (5672, self._port), environment, hostname="rabbitmq")
+
+    def start(self) -> None:
+        if not self._box.running and self._console is not None:
+            self._console.close()  # it lived in the container, and has ended with it
+            self._console = None
+        super().start()
+
+    def _serves(self, pid: int) -> bool:
+        return speaks_amqp(self._port) and self._evaluate("rabbit:is_running()") == "true"
+
+    def _evaluate(self, expressions: str) -> str:
+        if self._console is None:
+            inside = ("docker", "exec", "--interactive", "--user", "rabbitmq", self._box.id)
+            self._console = ErlangConsole(self._sandbox, _NODE, env=os.environ, inside=inside)
+        return super()._evaluate(expressions)
+
+
+class ContainerPostgreSQL(_InContainer, PrivatePostgreSQL):
     """PostgreSQL in a container."""
 
     def __init__(self, *, fsync: bool = True) -> None:
-        self._container = PostgresContainer(
-            POSTGRESQL_IMAGE,
-            username="backhaul",
-            password=secrets.token_hex(8),
-            dbname="postgres",
-            driver=None,
-        )
-        safety = "on" if fsync else "off"
-        self._container.with_command(f"-c max_connections=300 -c fsync={safety} -c synchronous_commit={safety}")
-        _start(self._container, POSTGRESQL_IMAGE)
+        self._sandbox = Sandbox("postgresql")
+        self._password, self._port = secrets.token_hex(8), free_port()
+        settings = self._options(fsync=fsync)
+        environment = {"POSTGRES_USER": "backhaul", "POSTGRES_PASSWORD": self._password, "POSTGRES_DB": "postgres"}
+        command = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._box = _Box(POSTGRESQL_IMAGE, (5432, self._port), environment, command=command)
 
     @property
-    def url(self) -> str:
-        """The URL of a database to create others from."""
-        return str(self._container.get_connection_url())
+    def version(self) -> str:
+        return self._box.run("postgres", "--version").split()[2]
 
-    def close(self) -> None:
-        """Remove the container."""
-        self._container.stop()
+    def crash(self) -> None:
+        if self._box.running:
+            self._box.kill(signal.SIGQUIT)
 
-
-def _start(container: DockerContainer, image: str) -> None:
-    try:
-        container.start()
-    except DockerException as fault:
-        container.stop()
-        raise ServerMissingError(f"no server from Docker: {image} did not start: {fault}") from fault
+    def _serves(self, pid: int) -> bool:
+        """Over TCP, which is served only when the database has been made."""
+        return self._box.succeeds("pg_isready", "--quiet", "--host", LOOPBACK)

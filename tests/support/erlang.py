@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tests.support.sandbox import Sandbox
 
@@ -33,15 +33,16 @@ class ErlangConsole:
     It needs the broker's cookie in `$HOME` and a running epmd; both come with `env`.
     """
 
-    def __init__(self, sandbox: Sandbox, node: str, *, env: Mapping[str, str]) -> None:
+    def __init__(self, sandbox: Sandbox, node: str, *, env: Mapping[str, str], inside: Sequence[str] = ()) -> None:
+        """`inside`: a command that runs another one where the broker is, if that is not here."""
         self._sandbox = sandbox
         self._lock = threading.Lock()
-        erl = shutil.which("erl", path=env["PATH"]) or "erl"
+        erl = "erl" if inside else shutil.which("erl", path=env["PATH"]) or "erl"
         name = node.replace("@", "-console@")
         flags = ["-noshell", "-hidden", "-start_epmd", "false", "-sname", name]
         loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
         self._erl = sandbox.spawn(
-            [erl, *flags, *loopback, "-eval", _LOOP % node], env=env, log="console.log", piped=True
+            [*inside, erl, *flags, *loopback, "-eval", _LOOP % node], env=env, log="console.log", piped=True
         )
 
     def evaluate(self, expressions: str) -> str:

@@ -11,9 +11,16 @@ import pytest_asyncio
 
 from tests.support.databases import create_database, drop_database
 from tests.support.missing import ServerMissingError
-from tests.support.postgresql import PrivatePostgreSQL, installed_postgresql
-from tests.support.rabbitmq import PrivateRabbitMQ, installed_rabbitmq
-from tests.support.servers import PostgreSQLServer, RabbitMQServer, postgresql, rabbitmq
+from tests.support.postgresql import PrivatePostgreSQL
+from tests.support.rabbitmq import PrivateRabbitMQ
+from tests.support.servers import (
+    PostgreSQLServer,
+    RabbitMQServer,
+    own_postgresql,
+    own_rabbitmq,
+    postgresql,
+    rabbitmq,
+)
 
 REQUIRE = "BACKHAUL_TEST_REQUIRE_SERVERS"
 
@@ -91,15 +98,19 @@ def private_postgresql(request: pytest.FixtureRequest) -> Iterator[PrivatePostgr
 
 
 def _own_rabbitmq(acknowledgement_timeout: timedelta | None = None) -> PrivateRabbitMQ:
-    if installed_rabbitmq() is None:
-        raise ServerMissingError("no RabbitMQ that tests may kill: install the package rabbitmq-server")
-    return PrivateRabbitMQ(acknowledgement_timeout=acknowledgement_timeout)
+    broker = own_rabbitmq(acknowledgement_timeout=acknowledgement_timeout)
+    if broker is None:
+        raise ServerMissingError(
+            "no RabbitMQ that tests may kill: install the package rabbitmq-server, or start Docker"
+        )
+    return broker
 
 
 def _own_postgresql() -> PrivatePostgreSQL:
-    if installed_postgresql() is None:
-        raise ServerMissingError("no PostgreSQL that tests may kill: install the package postgresql")
-    return PrivatePostgreSQL()
+    database = own_postgresql()
+    if database is None:
+        raise ServerMissingError("no PostgreSQL that tests may kill: install the package postgresql, or start Docker")
+    return database
 
 
 def _provide(config: pytest.Config, make: Callable[[], Server]) -> Server:

@@ -55,8 +55,11 @@ class PrivatePostgreSQL(PrivateServer):
             "listen_addresses": LOOPBACK,
             "port": str(self._port),
             "unix_socket_directories": "",
-            "max_connections": "300",
-        } | ({} if fsync else _UNSAFE)
+        } | self._options(fsync=fsync)
+
+    @staticmethod
+    def _options(*, fsync: bool) -> dict[str, str]:
+        return {"max_connections": "300"} | ({} if fsync else _UNSAFE)
 
     @property
     def url(self) -> str:

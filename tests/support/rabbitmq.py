@@ -18,7 +18,7 @@ from tests.support.sandbox import Sandbox
 # Debian's program on the PATH only works as root and becomes the user rabbitmq: the real one stands here.
 _DEBIAN = Path("/usr/lib/rabbitmq/bin")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
-_USER = "backhaul"
+USER = "backhaul"
 _MILLISECOND = timedelta(milliseconds=1)
 _MEMORY = "{resource_limit, memory, node()}"
 _ALARMS_ARE_SET = "rabbit_alarm:get_alarms()"  # setting one only sends a message; asking waits behind it
@@ -37,6 +37,16 @@ def installed_rabbitmq() -> Path | None:
     return Path(found) if found and shutil.which("erl", path=_PATH) else None
 
 
+def erlang_arguments(acknowledgement_timeout: timedelta | None) -> str:
+    """How tests want a node: counting often, and strict with those who keep deliveries for longer than this."""
+    strictness = (
+        f" -rabbit channel_tick_interval 500 -rabbit consumer_timeout {acknowledgement_timeout // _MILLISECOND}"
+        if acknowledgement_timeout is not None
+        else ""
+    )
+    return f"-rabbit quorum_tick_interval 500{strictness}"
+
+
 class PrivateRabbitMQ(PrivateServer):
     """A RabbitMQ node; `program` is its start script, else the installed one.
 
@@ -53,11 +63,7 @@ class PrivateRabbitMQ(PrivateServer):
             raise RuntimeError("RabbitMQ is not installed here: install the package rabbitmq-server")
         super().__init__(Sandbox("rabbitmq"))
         self._script = script
-        self._strictness = (
-            f" -rabbit channel_tick_interval 500 -rabbit consumer_timeout {acknowledgement_timeout // _MILLISECOND}"
-            if acknowledgement_timeout is not None
-            else ""
-        )
+        self._arguments = f"-kernel inet_dist_use_interface {{127,0,0,1}} {erlang_arguments(acknowledgement_timeout)}"
         self._password = secrets.token_hex(8)
         self._port, self._epmd_port = free_port(), free_port()
         self._node = f"backhaul-{secrets.token_hex(4)}@localhost"
@@ -74,7 +80,7 @@ class PrivateRabbitMQ(PrivateServer):
         vhost = f"test-{secrets.token_hex(6)}"
         await self.evaluate(
             f'rabbit_vhost:add(<<"{vhost}">>, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
-            f'<<"{_USER}">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)'
+            f'<<"{USER}">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)'
         )
         return self._url_of(vhost)
 
@@ -90,7 +96,7 @@ class PrivateRabbitMQ(PrivateServer):
             f'_ = (catch rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"{self._password}">>, <<"tests">>)), '
             f'rabbit_auth_backend_internal:set_permissions(<<"{name}">>, <<"{vhost}">>, {patterns}, <<"tests">>)'
         )
-        return (url or self.url).replace(f"//{_USER}:", f"//{name}:")
+        return (url or self.url).replace(f"//{USER}:", f"//{name}:")
 
     async def queues(self, url: str) -> dict[str, QueueDepth]:
         """Every queue of a vhost. Counts of quorum queues may be half a second old."""
@@ -165,7 +171,7 @@ class PrivateRabbitMQ(PrivateServer):
         self._sandbox.write(
             "rabbitmq.conf",
             f"listeners.tcp.1 = {LOOPBACK}:{self._port}\n"
-            f"default_user = {_USER}\n"
+            f"default_user = {USER}\n"
             f"default_pass = {self._password}\n"
             f"log.file = {folder / 'rabbitmq.log'}\n"
             "disk_free_limit.absolute = 50MB\n",
@@ -187,13 +193,11 @@ class PrivateRabbitMQ(PrivateServer):
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
             "RABBITMQ_LOG_BASE": str(folder),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                f"-kernel inet_dist_use_interface {{127,0,0,1}} -rabbit quorum_tick_interval 500{self._strictness}"
-            ),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": self._arguments,
         }
 
     def _url_of(self, vhost: str) -> str:
-        return f"amqp://{_USER}:{self._password}@{LOOPBACK}:{self._port}/{vhost}"
+        return f"amqp://{USER}:{self._password}@{LOOPBACK}:{self._port}/{vhost}"
 
 
 def _vhost(url: str) -> str:

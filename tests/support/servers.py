@@ -1,5 +1,7 @@
 """One RabbitMQ and one PostgreSQL: given by URL, else installed and started here, else in containers.
 
+With `BACKHAUL_TEST_CONTAINERS=1` (`make test-containers`) what is installed is passed over.
+
 For benchmarks and scripts, run from the project's folder (`python -m bench.…`):
 
     with servers() as (amqp_url, database_url):
@@ -8,9 +10,10 @@ For benchmarks and scripts, run from the project's folder (`python -m bench.…`
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from typing import Protocol
 
-from tests.support.containers import ContainerPostgreSQL, ContainerRabbitMQ, docker_answers
+from tests.support.containers import ContainerPostgreSQL, ContainerRabbitMQ, containers_are_wanted, docker_answers
 from tests.support.given import AMQP_URL, DATABASE_URL, given_postgresql, given_rabbitmq
 from tests.support.missing import ServerMissingError
 from tests.support.postgresql import PrivatePostgreSQL, installed_postgresql
@@ -58,12 +61,9 @@ def rabbitmq() -> RabbitMQServer:
     """
     if given := given_rabbitmq():
         return given
-    if program := installed_rabbitmq():
-        broker = PrivateRabbitMQ(program)
+    if broker := own_rabbitmq():
         broker.start()
         return broker
-    if docker_answers():
-        return ContainerRabbitMQ()
     raise ServerMissingError(f"no RabbitMQ: install the package rabbitmq-server, start Docker, or set {AMQP_URL}")
 
 
@@ -74,13 +74,24 @@ def postgresql(*, fsync: bool = True) -> PostgreSQLServer:
     """
     if given := given_postgresql():
         return given
-    if programs := installed_postgresql():
-        database = PrivatePostgreSQL(programs, fsync=fsync)
+    if database := own_postgresql(fsync=fsync):
         database.start()
         return database
-    if docker_answers():
-        return ContainerPostgreSQL(fsync=fsync)
     raise ServerMissingError(f"no PostgreSQL: install the package postgresql, start Docker, or set {DATABASE_URL}")
+
+
+def own_rabbitmq(*, acknowledgement_timeout: timedelta | None = None) -> PrivateRabbitMQ | None:
+    """A broker of our own, to be started, or None: installed here, else in a container."""
+    if installed_rabbitmq() is not None and not containers_are_wanted():
+        return PrivateRabbitMQ(acknowledgement_timeout=acknowledgement_timeout)
+    return ContainerRabbitMQ(acknowledgement_timeout=acknowledgement_timeout) if docker_answers() else None
+
+
+def own_postgresql(*, fsync: bool = True) -> PrivatePostgreSQL | None:
+    """A database server of our own, to be started, or None: installed here, else in a container."""
+    if installed_postgresql() is not None and not containers_are_wanted():
+        return PrivatePostgreSQL(fsync=fsync)
+    return ContainerPostgreSQL(fsync=fsync) if docker_answers() else None
 
 
 @contextmanager
