@@ -4,7 +4,7 @@ So there is one implementation, time-outs are exact, it also works where a loop 
 may share it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -47,7 +47,7 @@ class BlockingTask:
         """The record as it is now. Raises `NotFound` once it is no longer kept."""
         return self._thread.run(self._handle.refresh())
 
-    def events(self, *, after: int | None = 0) -> Iterator[Event]:
+    def events(self, *, after: int | None = 0) -> Generator[Event]:
         """The events behind the seq `after`, then new ones as they happen, until the task is done.
 
         None begins with a `task.snapshot` of now. Connections are renewed by themselves; no event is lost or repeated.
@@ -131,7 +131,7 @@ class Client:
         """Handles on the tasks that fit, newest first, at most `limit`; pages are fetched as they are needed."""
         return map(self._bound, self._thread.iterate(self._client.list(limit=limit, **filters)))
 
-    def events(self, **choices: Unpack[Choices]) -> Iterator[Event]:
+    def events(self, **choices: Unpack[Choices]) -> Generator[Event]:
         """What happens from now on to all tasks that fit, for as long as one listens.
 
         Connections are renewed by themselves; what is missed meanwhile, or because one listens too slowly, shows as a
@@ -165,7 +165,7 @@ class Client:
 
     def dead_letters(
         self, *, limit: int | None = None, queue: str | None = None, reason: str | None = None
-    ) -> Iterator[DeadLetter]:
+    ) -> Generator[DeadLetter]:
         """What could not be handled, newest first, at most `limit`; long bodies are cut (`body_truncated`).
 
         `queue` and `reason` leave out all others. Raises `Overloaded` while the broker is down.

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -36,8 +36,9 @@ class LoopThread:
             future.cancel()
             raise
 
-    def iterate(self, items: AsyncGenerator[T]) -> Iterator[T]:
-        """The items, each fetched when it is asked for. The generator is closed when the caller stops asking."""
+    def iterate(self, items: AsyncGenerator[T]) -> Generator[T]:
+        """The items, each fetched when it is asked for. The generator is closed when the caller stops asking, or by
+        `close`."""
         turn = asyncio.Lock()  # an interrupted step is still on its way out when the generator is to be closed
 
         async def step() -> tuple[T] | None:
@@ -54,7 +55,8 @@ class LoopThread:
             while found := self.run(step()):
                 yield found[0]
         finally:
-            self.run(end())
+            if not self._closed:
+                self.run(end())
 
     @property
     def closed(self) -> bool:

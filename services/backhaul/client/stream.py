@@ -41,13 +41,24 @@ class EventStream:
                     async for event in events:
                         yield event
             except (ConnectionFailed, Refused) as failure:
-                if not may_repeat(failure, repeatable=True):
-                    raise
-                await self._patience.pause(failure, self._retry)
+                await self._bear(failure)
+
+    async def _bear(self, failure: ConnectionFailed | Refused) -> None:
+        """Wait before the next try. If there is to be none, raise the failure, unless the end of the task is told: then
+        nobody is needed to say that it was the end."""
+        try:
+            if not may_repeat(failure, repeatable=True):
+                raise failure
+            await self._patience.pause(failure, self._retry)
+        except (ConnectionFailed, Refused):
+            if not self._at_end:
+                raise
+            self._closed = True
 
     async def _connected(self) -> AsyncGenerator[Event]:
         """What one connection brings. Returns if it ended as it should."""
         headers, params = self._position()
+        begun_at = self._cursor
         async with self._connection.stream(self._path, headers=headers, params=params) as response:
             if response.status_code == 204:
                 self._closed = True
@@ -62,9 +73,8 @@ class EventStream:
                 self._retry = parser.retry or self._retry
                 self._patience.heard()
         # A terminal event may also lie in the middle of the log, since a task can be retried: only 204 is the end.
-        if not self._at_end:
+        if not self._at_end or self._cursor == begun_at:
             raise self._broken("the stream broke off")
-        self._at_end = False
 
     def _position(self) -> tuple[dict[str, str], dict[str, int]]:
         if self._cursor is None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
@@ -24,14 +25,21 @@ WISHES_FOR_A_WEBSOCKET = (
 
 async def answer(stage: Stage, *parts: bytes) -> bytes:
     """All that the server says to `parts`, sent one by one, until it closes."""
+    async with connected(stage) as (reader, writer):
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        return await reader.read()
+
+
+@asynccontextmanager
+async def connected(stage: Stage) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A raw connection to the server, for at most 5 seconds."""
     host, port = (await stage.serve()).removeprefix("http://").split(":")
     async with asyncio.timeout(5):
         reader, writer = await asyncio.open_connection(host, int(port))
         try:
-            for part in parts:
-                writer.write(part)
-                await writer.drain()
-            return await reader.read()
+            yield reader, writer
         finally:
             writer.close()
 
@@ -135,6 +143,46 @@ async def test_a_handshake_with_a_header_beyond_measure_is_refused(stage: Stage)
     said = await answer(stage, head + WISHES_FOR_A_WEBSOCKET + b"\r\n")
 
     assert statuses(said) == [431]
+
+
+WISHES_FOR_HTTP_2 = (
+    b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+)
+
+
+async def test_who_would_like_http_2_keeps_the_body_and_the_connection(stage: Stage) -> None:
+    """As Java's `HttpClient` asks with its first request, whatever that is."""
+    submit = POST + WISHES_FOR_HTTP_2 + b"Content-Length: %d\r\n\r\n%b" % (len(SUBMISSION), SUBMISSION)
+
+    said = await answer(
+        stage, submit[:-9], submit[-9:] + submit + GET + WISHES_FOR_HTTP_2 + b"\r\n" + GET + CLOSE + b"\r\n"
+    )
+
+    assert statuses(said) == [202, 202, 200, 200]
+
+
+async def test_a_body_counts_for_nothing_in_the_head_behind_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LONGEST_HEAD", 400)
+    text = b'{"kind":"digest.summarise","input":{"text":"%b"}}' % (b"x" * 1_000)
+    submit = POST + b"Content-Length: %d\r\n\r\n%b" % (len(text), text)
+
+    async with connected(stage) as (reader, writer):
+        writer.write(submit + GET)
+        said = await reader.readuntil(b"}}")
+        writer.write(CLOSE + b"\r\n")
+        said += await reader.read()
+
+    assert statuses(said) == [202, 200]
+
+
+async def test_who_goes_on_and_on_with_a_body_that_nobody_reads_is_let_go(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "BODY_PATIENCE", timedelta(milliseconds=50))
+
+    said = await answer(stage, b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n", b"x")
+
+    assert statuses(said) == [404]
 
 
 @pytest.mark.parametrize("part", [b"", b"GET", GET, POST[:30]])

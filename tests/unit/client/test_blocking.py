@@ -129,6 +129,18 @@ def test_a_list_is_read_page_by_page() -> None:
     assert found == [TASK_ID, TASK_ID]
 
 
+def test_a_loop_over_events_may_be_left_after_the_client_was_closed() -> None:
+    released = threading.Event()
+    with ScriptedGateway(ACCEPTED, Stream([sse(*LIFE[:2])], until=released)) as gateway:
+        with Client(gateway.url) as client:
+            events = client.submit("a.b").events()
+            first = next(events)
+        events.close()
+        released.set()
+
+    assert first.seq == 1
+
+
 def test_a_closed_client_says_so_and_its_thread_is_gone() -> None:
     with ScriptedGateway(ACCEPTED) as gateway, Client(gateway.url) as client:
         client.submit("a.b")

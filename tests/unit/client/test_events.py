@@ -235,6 +235,22 @@ async def test_a_refusal_for_good_ends_the_loop() -> None:
     assert gateway.left == 0
 
 
+@pytest.mark.parametrize(
+    "after_the_end",
+    [
+        pytest.param([refusal(ProblemCode.NOT_FOUND)], id="deleted"),
+        pytest.param([refusal(ProblemCode.GONE)], id="no longer kept"),
+        pytest.param([Drop()] * 50, id="the gateway is gone"),
+        pytest.param([Stream([])] * 50, id="nothing but an empty stream"),
+    ],
+)
+async def test_who_has_heard_the_end_needs_no_gateway_to_say_that_it_was_the_end(after_the_end: list[Answer]) -> None:
+    with gateway_of(Stream([sse(*LIFE)]), *after_the_end) as gateway:
+        events = await follow(gateway, patience="200ms")
+
+    assert seqs(events) == [1, 2, 3, 4, 5, 6]
+
+
 async def test_an_outage_longer_than_the_patience_ends_the_loop() -> None:
     drops: list[Answer] = [Drop()] * 50
 
