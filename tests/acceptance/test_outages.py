@@ -4,11 +4,14 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
+from backhaul.store import upgrade
 from tests.acceptance.deployment import Deployment, answers
+from tests.support.ports import free_port
 from tests.support.rabbitmq import PrivateRabbitMQ
 
 pytestmark = pytest.mark.timeout(150)
@@ -45,26 +48,44 @@ async def test_tasks_are_accepted_while_the_broker_is_down_and_run_in_their_orde
 
 
 @pytest.mark.parametrize("role", [["ledger"], ["worker", "tests.acceptance.probe:service"]])
-async def test_a_role_that_needs_a_missing_broker_says_which_and_what_to_do(role: list[str], database_url: str) -> None:
+async def test_a_role_that_needs_a_missing_broker_waits_and_says_for_what(
+    role: list[str], database_url: str, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(upgrade, database_url)
     environment = {
         **os.environ,
         "BACKHAUL_AMQP_URL": NOWHERE,
         "BACKHAUL_DATABASE_URL": database_url,
+        "BACKHAUL_PORT": str(port := free_port()),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    subprocess.run([sys.executable, "-m", "backhaul.cli", "db", "upgrade"], env=environment, check=True, timeout=60)
+    log = tmp_path / "log"
 
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "backhaul.cli", *role],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "backhaul.cli", *role], env=environment, stdout=output, stderr=output
+        )
+    try:
+        down = await named_by_readiness(port)
+        process.terminate()
+        code = await asyncio.to_thread(process.wait, 30)
+    finally:
+        process.kill()
 
-    last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 1
-    assert "127.0.0.1:1" in last
-    assert "secret" not in done.stderr
-    assert "Traceback" not in done.stderr
+    said = log.read_text()
+    assert (down, code) == (["broker"], 0)
+    assert said.count("refuses the connection: start it, or correct BACKHAUL_AMQP_URL") == 1
+    assert "127.0.0.1:1" in said
+    assert "secret" not in said
+    assert "Traceback" not in said
+
+
+async def named_by_readiness(port: int) -> list[str]:
+    async with asyncio.timeout(60), httpx.AsyncClient() as http:
+        while True:
+            try:
+                answer = await http.get(f"http://127.0.0.1:{port}/readyz")
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)  # there is no event to await: the process is not up yet
+            else:
+                return list(answer.json()["down"])

@@ -56,7 +56,7 @@ class RemoteBroker:
     def connected(self) -> bool:
         return self._inner.connected
 
-    async def start(self, *, required: bool = True) -> None:
+    async def start(self, *, required: bool = True, patient: bool = False) -> None:
         await self._through(self._inner.start(required=required))
 
     async def stop(self) -> None:

@@ -79,6 +79,8 @@ class Misfit:
     thing: str
     fact: str
     remedy: str = field(default="run `backhaul topology apply`")
+    passing: bool = False
+    """Whether it may mend by itself: nodes that are down may come back."""
 
 
 def platform(ledger_shards: int) -> Topology:

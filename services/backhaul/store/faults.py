@@ -5,10 +5,12 @@ from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR, SQL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backhaul.core.errors import StoreUnavailable
+from backhaul.core.errors import ConfigurationError, StoreUnavailable
 
 _COLLISIONS = {"40001", "40P01"}  # serialization failure, deadlock: rolled back, and worth another try
 _OUTAGES = ("08", "28", "3D", "53", "57", "58")  # classes: connection, credentials, no database, resources, operator
+_REFUSALS = ("28", "3D")
+"""Of these the ones that no waiting mends: the user, the password, or the name of the database is wrong."""
 _READ_ONLY = "25006"  # a primary that has become a standby
 _SQLITE_COLLISIONS = {SQLITE_BUSY, SQLITE_LOCKED}
 _SQLITE_OUTAGES = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR}
@@ -30,6 +32,14 @@ def unavailable(error: Exception, store: str) -> StoreUnavailable | None:
     if isinstance(error, DBAPIError) and _is_outage(error):
         return StoreUnavailable(f"the store {store} is unavailable ({error.orig}): {_REMEDY}")
     return None
+
+
+def refusal(outage: StoreUnavailable, store: str) -> ConfigurationError | None:
+    """What to raise if the database is there and turns us away, so that waiting is of no use; else None."""
+    cause = outage.__cause__
+    if not isinstance(cause, DBAPIError) or not (_sqlstate(cause) or "").startswith(_REFUSALS):
+        return None
+    return ConfigurationError(f"the store {store} turns us away ({cause.orig}): correct BACKHAUL_DATABASE_URL")
 
 
 def _is_outage(error: DBAPIError) -> bool:

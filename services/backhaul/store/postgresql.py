@@ -10,9 +10,9 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
-from backhaul.core.errors import ConfigurationError
+from backhaul.core.errors import ConfigurationError, StoreUnavailable
 from backhaul.store import versions
-from backhaul.store.faults import unavailable
+from backhaul.store.faults import refusal, unavailable
 from backhaul.store.runner import T, persist
 from backhaul.store.urls import redacted
 
@@ -57,7 +57,10 @@ class PostgresRunner:
         event.listen(self._transactions, "checkout", _refuse_closed)
 
     async def start(self) -> None:
-        misfit = await self.read(versions.misfit)
+        try:
+            misfit = await self.read(versions.misfit)
+        except StoreUnavailable as outage:
+            raise (refusal(outage, self._name) or outage) from outage.__cause__
         if misfit is not None:
             raise ConfigurationError(f"the store {self._name} {misfit}")
 

@@ -4,12 +4,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from backhaul.core import topology
 from backhaul.core.clock import SystemClock
-from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.settings import Settings
@@ -19,6 +18,7 @@ from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.platform import Platform, build_workers, run_workers
 from backhaul.wiring.signals import stop_on_signals
+from backhaul.wiring.startup import Startup, StoppedEarly
 
 if TYPE_CHECKING:
     from backhaul.wiring.health import Lacks, Misfits
@@ -60,7 +60,7 @@ def run_worker(settings: Settings, targets: Sequence[str], slots: int | None = N
 
 def _run(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     set_up_logs(settings)
-    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+    with suppress(StoppedEarly), asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         runner.run(main())
 
 
@@ -78,11 +78,14 @@ async def _serve(
 ) -> None:
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        store = await stack.enter_async_context(_started_store(settings))
+        startup = Startup(role, stop, address(settings) if gateway or settings.port is not None else None)
+        store = await stack.enter_async_context(_started_store(settings, startup))
         if gateway:
             await require_keys(settings, store)
         if gateway or ledger:
-            broker = await stack.enter_async_context(_started_broker(settings, role, required=ledger))
+            broker = await stack.enter_async_context(
+                _started_broker(settings, role, startup, required=ledger and not gateway)
+            )
         else:  # a notifier speaks to nobody but the store
             broker = open_broker(settings, role)
         platform = Platform(store, broker, settings=settings, clock=SystemClock(), role=role)
@@ -140,8 +143,9 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
     services = load_services(targets, slots=slots)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        startup = Startup("worker", stop, address(settings) if settings.port is not None else None)
         broker = await stack.enter_async_context(
-            _started_broker(settings, "worker", required=True, feels=topology.CLAIMS)
+            _started_broker(settings, "worker", startup, required=True, feels=topology.CLAIMS)
         )
         workers = build_workers(services, broker, settings=settings, clock=SystemClock())
 
@@ -158,31 +162,22 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
 
 
 @asynccontextmanager
-async def _started_store(settings: Settings) -> AsyncIterator[Store]:
+async def _started_store(settings: Settings, startup: Startup) -> AsyncIterator[Store]:
     store = open_store(settings, SystemClock())
     try:
-        await store.start()
+        await startup.open_store(store)
         yield store
     finally:
         await store.stop()
 
 
 @asynccontextmanager
-async def _started_broker(settings: Settings, role: str, *, required: bool, feels: str = "") -> AsyncIterator[Broker]:
+async def _started_broker(
+    settings: Settings, role: str, startup: Startup, *, required: bool, feels: str = ""
+) -> AsyncIterator[Broker]:
     broker = open_broker(settings, f"backhaul {role} on {socket.gethostname()}", feels=feels)
     try:
-        await broker.start(required=required)
-        if broker.connected:
-            _refuse_misfits(await broker.check(topology.platform(settings.ledger_shards)))
+        await startup.open_broker(broker, settings, required=required)
         yield broker
     finally:
         await broker.stop()
-
-
-def _refuse_misfits(misfits: Sequence[topology.Misfit]) -> None:
-    if misfits:
-        first = misfits[0]
-        others = f" (and {len(misfits) - 1} more)" if len(misfits) > 1 else ""
-        raise ConfigurationError(
-            f"the broker's topology does not fit: {first.thing} {first.fact}{others}: {first.remedy}"
-        )

@@ -50,10 +50,10 @@ class MemoryBroker:
     def blocked(self) -> str | None:
         return None
 
-    async def start(self, *, required: bool = True) -> None:
+    async def start(self, *, required: bool = True, patient: bool = False) -> None:
         if self._started:
             return
-        if required and not self.hub.running:
+        if required and not patient and not self.hub.running:
             raise BrokerUnavailable(f"{self.name} is down: call `up` on its hub")
         self._started = True
         self._severed = not self.hub.running

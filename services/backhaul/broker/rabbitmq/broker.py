@@ -68,13 +68,13 @@ class RabbitBroker:
     def blocked(self) -> str | None:
         return self._supervisor.publishing.blocked
 
-    async def start(self, *, required: bool = True) -> None:
+    async def start(self, *, required: bool = True, patient: bool = False) -> None:
         if self._running is not None:
             return
         self._running = asyncio.create_task(self._supervisor.run(), name=f"{self._name}: RabbitMQ")
         self._running.add_done_callback(_log_failure)
         try:
-            failure = await self._supervisor.begin(self._start_timeout, required=required)
+            failure = await self._supervisor.begin(self._start_timeout, required=required, patient=patient)
         except asyncio.CancelledError:
             await self.stop()
             raise

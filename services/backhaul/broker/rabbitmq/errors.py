@@ -49,7 +49,7 @@ def refusal(url: URL, error: BaseException, farewell: Connection.Close | None) -
             "correct BACKHAUL_AMQP_URL, or create the user with `rabbitmqctl add_user`",
             final=True,
         )
-    if code == NOT_ALLOWED:
+    if code == NOT_ALLOWED and "limit" not in text:  # a limit of connections: others will go
         return Refusal(
             f"RabbitMQ at {broker} refuses the vhost ({text}): create it with `rabbitmqctl add_vhost` "
             "and grant access with `rabbitmqctl set_permissions`",

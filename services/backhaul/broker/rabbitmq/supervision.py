@@ -74,12 +74,14 @@ class Supervisor:
         finally:
             self._group = None
 
-    async def begin(self, patience: timedelta, *, required: bool) -> BrokerUnavailable | None:
-        """Wait until everything stands; if it is not `required`, only for the first try. Returns what is in the way."""
+    async def begin(self, patience: timedelta, *, required: bool, patient: bool) -> BrokerUnavailable | None:
+        """Wait until everything stands; if it is not `required`, or we are `patient`, only for the first try. Returns
+        what is in the way: to the patient, only what trying cannot mend."""
+        waits = required and not patient
         with suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
-                await (self._settled.wait() if required else self._first_try())
-        if not required or (self._settled.is_set() and self._hopeless is None):
+                await (self._settled.wait() if waits else self._first_try())
+        if not required or (self._hopeless is None and (patient or self._settled.is_set())):
             return None
         refusal = self._hopeless or self.publishing.refusal or self.consuming.refusal
         return refusal.error() if refusal is not None else BrokerUnavailable(self.publishing.complaint)

@@ -69,7 +69,7 @@ async def answers(session: Session, queue: Queue) -> Misfit | None:
         pass
     else:
         return None
-    return Misfit(f"queue {queue.name}", "exists, but does not answer", _MUTE)
+    return Misfit(f"queue {queue.name}", "exists, but does not answer", _MUTE, passing=True)
 
 
 async def ready(session: Session, queue: str) -> int | None:

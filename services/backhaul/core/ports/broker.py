@@ -131,10 +131,11 @@ class Broker(Protocol):
         None. It counts as not `connected` then."""
         ...
 
-    async def start(self, *, required: bool = True) -> None:
+    async def start(self, *, required: bool = True, patient: bool = False) -> None:
         """Connect. `required` false: return at once if the broker is down, and keep trying in the background.
 
-        Raises `BrokerUnavailable` (which URL, what happened, what to do) if required and not reached in time."""
+        Raises `BrokerUnavailable` (which URL, what happened, what to do) if required and not reached in time. The
+        `patient` are told only if it turns them away for good (user, password, vhost), and it is tried on else."""
         ...
 
     async def stop(self) -> None:

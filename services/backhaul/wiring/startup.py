@@ -1,0 +1,133 @@
+"""The start of a role: what it stands on is waited for, and meanwhile `/readyz` names it.
+
+What waiting cannot mend (a wrong password, an old schema, a topology that nobody has applied) ends the process instead,
+with one sentence.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from backhaul.core import topology
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.core.retry import backoff
+from backhaul.settings import Settings
+from backhaul.wiring.health import health_app
+
+_log = logging.getLogger("backhaul")
+
+_FIRST_WAIT = timedelta(milliseconds=200)
+_LONGEST_WAIT = timedelta(seconds=2)
+
+
+class StoppedEarly(Exception):
+    """The process was asked to end before it had begun."""
+
+
+class Startup:
+    """One start of `role`. `address` is where readiness is told while it lasts, if anywhere. Every method raises
+    `StoppedEarly` as soon as `stop` is set."""
+
+    def __init__(self, role: str, stop: asyncio.Event, address: tuple[str, int] | None) -> None:
+        self._role = role
+        self._stop = stop
+        self._address = address
+
+    async def open_store(self, store: Store) -> None:
+        """Raises `ConfigurationError` for what waiting cannot mend."""
+        await self._until("store", store.start)
+
+    async def open_broker(self, broker: Broker, settings: Settings, *, required: bool) -> None:
+        """`required` false: the role can begin without it. Raises `ConfigurationError` for what waiting cannot mend."""
+        wanted = topology.platform(settings.ledger_shards)
+        if required:
+            await self._until("broker", lambda: _reach(broker, wanted))
+            return
+        await self._unless_stopped(broker.start(required=False))
+        if broker.connected:
+            _refuse(await self._unless_stopped(broker.check(wanted)))
+
+    async def _until(self, part: str, attempt: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await self._unless_stopped(attempt())
+        except (StoreUnavailable, BrokerUnavailable) as error:
+            # The connection to the broker has said itself what keeps it.
+            _log.warning("%s waits for the %s%s", self._role, part, f": {error}" if part == "store" else "")
+            async with self._telling(part):
+                await self._try_again(attempt, str(error))
+            _log.info("%s goes on: the %s is there", self._role, part)
+
+    async def _try_again(self, attempt: Callable[[], Coroutine[Any, Any, None]], told: str) -> None:
+        failures = 0
+        while True:
+            failures += 1
+            pause = backoff(_FIRST_WAIT, _LONGEST_WAIT, failures, random.random)
+            await self._unless_stopped(asyncio.sleep(pause.total_seconds()))
+            try:
+                await self._unless_stopped(attempt())
+            except (StoreUnavailable, BrokerUnavailable) as error:
+                if str(error) != told:
+                    _log.warning("%s still waits: %s", self._role, error)
+                told = str(error)
+            else:
+                return
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
+        working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise StoppedEarly
+            return working.result()
+        finally:
+            stopped.cancel()
+            working.cancel()
+            await asyncio.wait((working,))
+
+    @asynccontextmanager
+    async def _telling(self, part: str) -> AsyncIterator[None]:
+        """Not ready, for want of `part`. Nothing else is served yet."""
+        if self._address is None:
+            yield
+            return
+        from backhaul.wiring.http import HttpServer
+
+        async def lacks() -> Sequence[str]:
+            return [part]
+
+        server = HttpServer(health_app(lacks, _no_metrics), *self._address, on_stop=lambda: None)
+        async with server.running():
+            yield
+
+
+async def _reach(broker: Broker, wanted: topology.Topology) -> None:
+    try:
+        await broker.start(patient=True)
+    except BrokerUnavailable as error:
+        raise ConfigurationError(str(error)) from error
+    _refuse(await broker.check(wanted))
+    if not broker.connected:
+        raise BrokerUnavailable(f"the broker takes no messages yet ({broker.blocked or 'it was not reached before'})")
+
+
+def _refuse(misfits: Sequence[topology.Misfit]) -> None:
+    lasting = [misfit for misfit in misfits if not misfit.passing]
+    for misfit in misfits:
+        if misfit.passing:
+            _log.warning("%s %s: %s", misfit.thing, misfit.fact, misfit.remedy)
+    if lasting:
+        first = lasting[0]
+        others = f" (and {len(lasting) - 1} more)" if len(lasting) > 1 else ""
+        raise ConfigurationError(
+            f"the broker's topology does not fit: {first.thing} {first.fact}{others}: {first.remedy}"
+        )
+
+
+async def _no_metrics(accept: str) -> tuple[bytes, str]:
+    return b"", "text/plain; version=0.0.4"

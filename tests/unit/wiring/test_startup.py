@@ -1,0 +1,160 @@
+"""What a role does until what it stands on is there."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import cast
+
+import httpx
+import pytest
+
+from backhaul.broker.memory import Hub, MemoryBroker
+from backhaul.core import topology
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.store import Store
+from backhaul.core.topology import Misfit, Topology
+from backhaul.settings import Settings
+from backhaul.wiring.startup import Startup, StoppedEarly
+from tests.support.ports import free_port
+
+AWAY = StoreUnavailable("the store does not answer in time")
+
+
+class SlowStore:
+    """A store that is away until `back` is set."""
+
+    def __init__(self) -> None:
+        self.back = asyncio.Event()
+        self.tried = asyncio.Event()
+
+    async def start(self) -> None:
+        self.tried.set()
+        if not self.back.is_set():
+            raise AWAY
+
+
+class MisfittingBroker(MemoryBroker):
+    """On which things are not as they should be; `turned_away` is what it says to who wants to begin."""
+
+    misfits: Sequence[Misfit] = ()
+    turned_away: BrokerUnavailable | None = None
+
+    async def start(self, *, required: bool = True, patient: bool = False) -> None:
+        if self.turned_away is not None and patient:
+            raise self.turned_away
+        await super().start(required=required, patient=patient)
+
+    async def check(self, topology: Topology) -> list[Misfit]:
+        return list(self.misfits)
+
+
+async def readiness(port: int) -> tuple[int, list[str]]:
+    """Once it is served."""
+    async with asyncio.timeout(10), httpx.AsyncClient() as http:
+        while True:
+            try:
+                answer = await http.get(f"http://127.0.0.1:{port}/readyz")
+            except httpx.TransportError:
+                await asyncio.sleep(0.02)
+            else:
+                return answer.status_code, answer.json()["down"]
+
+
+async def test_a_store_that_is_away_is_waited_for_and_readiness_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    store, port = SlowStore(), free_port()
+    startup = Startup("ledger", asyncio.Event(), ("127.0.0.1", port))
+
+    opening = asyncio.create_task(startup.open_store(cast(Store, store)))
+    told = await readiness(port)
+    store.back.set()
+    async with asyncio.timeout(10):
+        await opening
+
+    assert told == (503, ["store"])
+    assert [record.message for record in caplog.records if record.name == "backhaul"] == [
+        f"ledger waits for the store: {AWAY}",
+        "ledger goes on: the store is there",
+    ]
+
+
+async def test_who_is_asked_to_end_waits_no_longer() -> None:
+    store, stop = SlowStore(), asyncio.Event()
+    opening = asyncio.create_task(Startup("ledger", stop, None).open_store(cast(Store, store)))
+    await store.tried.wait()
+
+    stop.set()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(StoppedEarly):
+            await opening
+
+
+async def test_a_broker_that_is_down_is_waited_for_by_who_needs_it() -> None:
+    hub = Hub()
+    broker = MemoryBroker(hub)
+    await broker.start()
+    await broker.declare(topology.platform(1))
+    hub.down()
+    late = MemoryBroker(hub)
+    port = free_port()
+
+    opening = asyncio.create_task(
+        Startup("worker", asyncio.Event(), ("127.0.0.1", port)).open_broker(late, Settings(), required=True)
+    )
+    told = await readiness(port)
+    hub.up()
+    async with asyncio.timeout(10):
+        await opening
+
+    assert told == (503, ["broker"])
+    assert late.connected
+    await late.stop()
+    await broker.stop()
+
+
+async def opened(broker: Broker, *, required: bool = True) -> None:
+    async with asyncio.timeout(10):
+        await Startup("worker", asyncio.Event(), None).open_broker(broker, Settings(), required=required)
+
+
+async def test_a_topology_that_does_not_fit_ends_the_start() -> None:
+    broker = MisfittingBroker()
+    broker.misfits = [Misfit("queue a", "does not exist"), Misfit("queue b", "does not exist")]
+
+    with pytest.raises(
+        ConfigurationError, match=r"queue a does not exist \(and 1 more\): run `backhaul topology apply`"
+    ):
+        await opened(broker)
+
+    await broker.stop()
+
+
+async def test_a_queue_whose_nodes_may_come_back_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    broker = MisfittingBroker()
+    broker.misfits = [Misfit("queue a", "exists, but does not answer", "start its nodes", passing=True)]
+
+    await opened(broker)
+
+    assert "queue a exists, but does not answer: start its nodes" in caplog.text
+    await broker.stop()
+
+
+async def test_a_broker_that_turns_us_away_ends_the_start() -> None:
+    broker = MisfittingBroker()
+    broker.turned_away = BrokerUnavailable("RabbitMQ does not accept user 'x' with this password")
+
+    with pytest.raises(ConfigurationError, match="does not accept user 'x'"):
+        await opened(broker)
+
+
+async def test_who_can_begin_without_a_broker_does_not_wait_for_it() -> None:
+    hub = Hub()
+    hub.down()
+    broker = MemoryBroker(hub)
+
+    await opened(broker, required=False)
+
+    assert not broker.connected
+    await broker.stop()
