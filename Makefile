@@ -71,8 +71,8 @@ format: $(VENV)/.dev ## put the code into shape
 lock: $(VENV)/.dev ## renew what the image is installed from: deploy/docker/*.lock
 	@$(PIP) install 'uv>=0.9'
 	@sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '"' | $(LOCK) - --output-file deploy/docker/build.lock
-	@$(LOCK) pyproject.toml --output-file deploy/docker/platform.lock
-	@$(LOCK) pyproject.toml --extra digest --extra linkcheck --extra report --extra thumbnail \
+	@$(LOCK) pyproject.toml --extra otel --output-file deploy/docker/platform.lock
+	@$(LOCK) pyproject.toml --extra otel --extra digest --extra linkcheck --extra report --extra thumbnail \
 	  --constraints deploy/docker/platform.lock --output-file deploy/docker/examples.lock
 
 bench: $(VENV)/.dev ## measure on RabbitMQ and PostgreSQL: make bench [ARGS=…]

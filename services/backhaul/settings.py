@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -131,7 +131,9 @@ def _text_of(path: Path, variable: str) -> str:
 class Settings(BaseSettings):
     """Read from the environment, prefix `BACKHAUL_`, secrets also from files; passed on as a value."""
 
-    model_config = SettingsConfigDict(env_prefix="BACKHAUL_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BACKHAUL_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
 
     amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """The RabbitMQ to use: `amqp://user:password@host:port/vhost`, or `amqps://…` for TLS."""
@@ -194,6 +196,12 @@ class Settings(BaseSettings):
 
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """The least severe log lines that are shown."""
+
+    otlp_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("BACKHAUL_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
+    """Where traces are sent, by OTLP over HTTP: `http://127.0.0.1:4318`. None: nothing is traced. The standard name,
+    `OTEL_EXPORTER_OTLP_ENDPOINT`, is read too."""
 
     drain_grace: Duration = timedelta(seconds=30)
     """How long running attempts may go on after SIGTERM before they are handed back."""

@@ -86,6 +86,11 @@ class Acceptance:
             raise _invalid("/parent_id", f"There is no task {parent_id}.")
 
 
+def valid_traceparent(text: str | None) -> str | None:
+    """`text`, if it is a trace context."""
+    return text if TRACEPARENT.match(text or "") else None
+
+
 def _parse(body: Json) -> SubmitTask:
     if not isinstance(body, Mapping):
         raise _invalid("", "The body must be a JSON object.")
@@ -143,7 +148,7 @@ def _draft(
         metadata=RawJson(codec.dumps(wanted.metadata).decode()),
         parent_id=wanted.parent_id,
         replay_of=origin.replay_of,
-        traceparent=origin.traceparent if TRACEPARENT.match(origin.traceparent or "") else None,
+        traceparent=valid_traceparent(origin.traceparent),
         webhook=webhook,
         timeout=wanted.timeout or spec.timeout,
         grace=spec.grace,

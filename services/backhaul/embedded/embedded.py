@@ -11,6 +11,7 @@ from backhaul.embedded.folder import MEMORY, DataFolder
 from backhaul.settings import Settings
 from backhaul.wiring import open_store
 from backhaul.wiring.inprocess import InProcess, in_process
+from backhaul.wiring.tracing import tracing
 from backhaul.worker import Service
 
 
@@ -35,7 +36,8 @@ async def embedded(
             settings = settings.model_copy(update={"secret_key": SecretStr(folder.secret_key)})
         store = open_store(settings, clock, url=folder.database_url)
         broker = MemoryBroker()
-        async with in_process(
-            services, store, broker, settings=settings, clock=clock, host=host, port=port
-        ) as platform:
-            yield platform
+        with tracing(settings, "embedded") as tracer:
+            async with in_process(
+                services, store, broker, settings=settings, clock=clock, host=host, port=port, tracer=tracer
+            ) as platform:
+                yield platform

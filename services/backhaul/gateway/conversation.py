@@ -13,6 +13,7 @@ from backhaul.core.catalogue import decode
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.core.record import Record
 from backhaul.core.rendering import json_text
+from backhaul.core.tracing import Side
 from backhaul.gateway.events import check_cursor
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.identity import Identity
@@ -191,7 +192,9 @@ class Conversation:
 
     async def _submit(self, fields: dict[str, Json], ref: Ref | None) -> None:
         body = {name: value for name, value in fields.items() if name != "ref"}
-        admission = await answered(self._submissions.admit(body, Origin(tenant=self._identity.tenant)))
+        with self._gateway.tracer.span("submit on a WebSocket", Side.SERVER, None) as span:
+            origin = Origin(tenant=self._identity.tenant, traceparent=span.traceparent)
+            admission = await answered(self._submissions.admit(body, origin))
         note("submit", self._identity, admission.snapshot.record.id)
         await self._acknowledge(ref, f',"task":{self._gateway.shown(admission.snapshot, self._identity)}')
 

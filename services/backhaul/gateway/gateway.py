@@ -14,6 +14,7 @@ from backhaul.core.ports.store import Admission, Store
 from backhaul.core.record import Draft, Snapshot
 from backhaul.core.relay import Relay
 from backhaul.core.rendering import task_json
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.core.transitions import Change, Refusal
 from backhaul.core.webhooks import WebhookRules
 from backhaul.gateway.access import Access
@@ -51,12 +52,14 @@ class Gateway:
         *,
         settings: Settings,
         clock: Clock,
+        tracer: Tracer = UNTRACED,
         gateway_id: str | None = None,
     ) -> None:
         self.store = store
         self.broker = broker
         self.settings = settings
         self.clock = clock
+        self.tracer = tracer
         self.id = gateway_id or new_id("gw")
         self.catalogue = Catalogue(store, clock)
         self.webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)

@@ -31,7 +31,7 @@ class Unread(Rejected):
 class Request:
     """`body_limit` is the most bytes that are read of the body."""
 
-    __slots__ = ("_headers", "_receive", "body_limit", "identity", "scope")
+    __slots__ = ("_headers", "_receive", "body_limit", "identity", "scope", "traceparent")
 
     identity: Identity
     """Who calls. Known to calls that take a scope."""
@@ -39,6 +39,8 @@ class Request:
     def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
         self.scope = scope
         self.body_limit = body_limit
+        self.traceparent: str | None = None
+        """What a task is traced by that this request makes."""
         self._receive = receive
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._headers = dict(headers)

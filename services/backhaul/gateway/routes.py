@@ -11,10 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backhaul.core import apikeys
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
+from backhaul.core.tracing import Side, facts
 from backhaul.gateway.conditions import choose
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.identity import Identity
-from backhaul.gateway.problems import OPERATION, known_fault
+from backhaul.gateway.problems import OPERATION, known_fault, traceparent_of
 from backhaul.gateway.queries import link_token
 from backhaul.gateway.replies import Header, Reply
 from backhaul.gateway.request import Disconnected, Request
@@ -28,6 +29,7 @@ JSON = "application/json"
 HTML = "text/html"
 SECURITY_SCHEME = "apiKey"
 _REFUSED = (401, 403, 429)
+_READING = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class Route(APIRoute):
         self.methods = self.answers = {method}
         self.operation = operation
         self._is_deed = method != "GET" and not operation.notes_itself
+        self._span = f"{method} {path}"
         self._gateway = gateway
         self._endpoint = endpoint
 
@@ -113,7 +116,7 @@ class Route(APIRoute):
                 if told := self._gateway.limits.spend(request.identity):
                     send = _telling(send, told)
                 request.identity.need(self.operation.scope)
-            answer = await self._endpoint(request)
+            answer = await self._answer(request)
             if self._is_deed and isinstance(answer, Reply) and answer.status < HTTPStatus.BAD_REQUEST:
                 note(self.name, request.identity, " ".join(scope["path_params"].values()) or None)
             await answer(scope, receive, send)
@@ -129,6 +132,20 @@ class Route(APIRoute):
             return None
         accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), None)
         return self.operation.door if choose(accept, (PROBLEM_JSON, HTML)) == HTML else None
+
+    async def _answer(self, request: Request) -> ASGIApp:
+        """What the endpoint answers. A call that may change something is a span of a trace."""
+        if request.scope["method"] in _READING:
+            return await self._endpoint(request)
+        parent = traceparent_of(request.scope)
+        with self._gateway.tracer.span(self._span, Side.SERVER, parent) as span, facts(span.traceparent):
+            request.traceparent = span.traceparent
+            try:
+                answer = await self._endpoint(request)
+            except Rejected as refusal:
+                span.fail(refusal.code)
+                raise
+            return answer
 
     async def _identity(self, request: Request) -> Identity:
         authorization = request.header(b"authorization")

@@ -14,7 +14,7 @@ from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.headers import REPLAYED, accepted, applied_wait
 from backhaul.gateway.identity import Identity
 from backhaul.gateway.patience import answered
-from backhaul.gateway.problems import problem_json, traceparent_of
+from backhaul.gateway.problems import problem_json
 from backhaul.gateway.queries import invalid, no_parameters
 from backhaul.gateway.replies import Header, Reply
 from backhaul.gateway.request import Request, parsed, tenant_of
@@ -169,7 +169,7 @@ def _origin(request: Request, replay_of: str | None = None) -> Origin:
     return Origin(
         tenant=tenant_of(request),
         key=_key(request),
-        traceparent=traceparent_of(request.scope),
+        traceparent=request.traceparent,
         replay_of=replay_of,
     )
 

@@ -11,6 +11,7 @@ from backhaul.core.metrics import Labels
 from backhaul.core.ports.store import Granted, Store
 from backhaul.core.record import Snapshot
 from backhaul.core.relay import Relay
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
 from backhaul_contracts import codec
@@ -28,7 +29,13 @@ class ClaimDesk:
     """
 
     def __init__(
-        self, store: Store, relay: Relay, answers: Answers, lease: timedelta, on_missed: Callable[[str], None]
+        self,
+        store: Store,
+        relay: Relay,
+        answers: Answers,
+        lease: timedelta,
+        on_missed: Callable[[str], None],
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._store = store
         self._relay = relay
@@ -37,6 +44,7 @@ class ClaimDesk:
         self._on_missed = on_missed
         self.answers: Counter[Labels] = Counter()
         """How many claims had which answer, by queue."""
+        self._tracer = tracer
         self._in_doubt = False
         """Whether the last transaction may have been committed unseen: its claims, tried again, are then repeats."""
 
@@ -52,11 +60,20 @@ class ClaimDesk:
         for claim, grants in zip(claims, granted, strict=True):
             self.answers[claim.queue, "none" if grants is None else grants.verdict] += 1
             if grants is not None:
+                self._trace(grants.snapshots)
                 self._answers.send(claim.worker_id, ClaimAnswered, _answer(claim.worker_id, grants))
                 if grants.others:
                     self._on_missed(claim.queue)
         if unanswered := granted.count(None):
             _log.info("%d claims are not answered: their workers are silent or gone", unanswered)
+
+    def _trace(self, started: Sequence[Snapshot]) -> None:
+        """How long they have waited for a worker. When a later attempt became due is not known any more."""
+        for record in (snapshot.record for snapshot in started):
+            if record.attempt == 1 and record.traceparent is not None and record.started_at is not None:
+                since = record.scheduled_for or record.created_at
+                about = {"task_id": record.id, "queue": record.queue}
+                self._tracer.tell(f"wait {record.kind}", record.traceparent, since, record.started_at, about)
 
     def _claim(self, letter: Letter[Claimed], message: Claimed) -> Claim:
         """A claim that is delivered again may have been granted by the ledger that did not acknowledge it."""

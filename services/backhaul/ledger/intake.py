@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from backhaul.core import topology
-from backhaul.core.acceptance import Acceptance, Origin
+from backhaul.core.acceptance import Acceptance, Origin, valid_traceparent
 from backhaul.core.announcements import reply_messages
 from backhaul.core.batching import Batcher
 from backhaul.core.clock import Clock
@@ -20,6 +20,7 @@ from backhaul.core.relay import Relay
 from backhaul.core.rendering import task_json
 from backhaul.core.replies import noted
 from backhaul.core.telling import tell
+from backhaul.core.tracing import UNTRACED, Side, Tracer
 from backhaul.ledger.deadletters import dead_letter
 from backhaul.ledger.reading import read_submission
 from backhaul_contracts.envelope import CLOUDEVENT
@@ -46,7 +47,15 @@ class Intake:
     """
 
     def __init__(
-        self, store: Store, broker: Broker, relay: Relay, acceptance: Acceptance, clock: Clock, *, max_body: int
+        self,
+        store: Store,
+        broker: Broker,
+        relay: Relay,
+        acceptance: Acceptance,
+        clock: Clock,
+        *,
+        max_body: int,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._store = store
         self._broker = broker
@@ -54,6 +63,7 @@ class Intake:
         self._acceptance = acceptance
         self._clock = clock
         self._max_body = max_body
+        self._tracer = tracer
         self._batcher: Batcher[Draft, Admission] = Batcher(self._accept, limit=_CREDIT)
         self._stalled = False
         self.set_aside: Counter[str] = Counter()
@@ -69,7 +79,7 @@ class Intake:
     async def _handle(self, delivery: Delivery) -> None:
         try:
             body, origin = read_submission(delivery, self._max_body)
-            admission = await self._admit(body, origin)
+            admission = await self._traced(body, origin)
         except Rejected as refusal:
             problem = refusal.problem
             await self._persist(lambda: self._set_aside(delivery, problem))
@@ -91,6 +101,10 @@ class Intake:
         if snapshot.record.status.done and origin.reply is not None and origin.caller is None:
             told = replace(snapshot, record=evolve(snapshot.record, replies=noted(None, origin.reply)))
             await self._persist(lambda: tell(self._broker, list(reply_messages(told))))
+
+    async def _traced(self, body: Json, origin: Origin) -> Admission:
+        with self._tracer.span("take in", Side.CONSUMER, valid_traceparent(origin.traceparent)) as span:
+            return await self._admit(body, replace(origin, traceparent=span.traceparent))
 
     async def _admit(self, body: Json, origin: Origin) -> Admission:
         draft = await self._persist(lambda: self._acceptance.draft(body, origin))

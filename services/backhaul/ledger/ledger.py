@@ -13,6 +13,7 @@ from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUna
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.core.webhooks import WebhookRules
 from backhaul.ledger.announcing import Announcements
 from backhaul.ledger.answers import Answers
@@ -54,6 +55,7 @@ class Ledger:
         *,
         settings: Settings,
         clock: Clock,
+        tracer: Tracer = UNTRACED,
         alone: bool = False,
     ) -> None:
         self._store = store
@@ -65,7 +67,7 @@ class Ledger:
         self._shards = Shards(broker, settings.ledger_shards)
         self._queues = queues = TaskQueues(broker)
         self.balance = balance = Balance(store, broker, queues)
-        self.claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed)
+        self.claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed, tracer=tracer)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
         events = EventQueues(broker, self._restorer.keep)
         announcements = Announcements(store, queues, events, alone=alone)
@@ -85,7 +87,7 @@ class Ledger:
         ]
         webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
         acceptance = Acceptance(Catalogue(store, clock), store, clock, webhooks)
-        self.intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body)
+        self.intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body, tracer=tracer)
         self.watch = Watch(broker, clock)
         self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)
 

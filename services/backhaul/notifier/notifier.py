@@ -17,6 +17,7 @@ from backhaul.core.ports.store import Store
 from backhaul.core.ports.webhooks import Mail, Postmark
 from backhaul.core.record import RawJson
 from backhaul.core.sealing import Vault
+from backhaul.core.tracing import UNTRACED, Side, Tracer, facts
 from backhaul.network import Resolve, Resolver
 from backhaul.notifier.metrics import outcome
 from backhaul.notifier.post import Answer, Post
@@ -43,11 +44,19 @@ class Notifier:
     """One notifier. Any number may run: what one has taken, no other tries before its lease is over."""
 
     def __init__(
-        self, store: Store, vault: Vault, *, settings: Settings, clock: Clock, resolve: Resolve | None = None
+        self,
+        store: Store,
+        vault: Vault,
+        *,
+        settings: Settings,
+        clock: Clock,
+        resolve: Resolve | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
+        self._tracer = tracer
         self._schedule = Schedule(settings.webhook_schedule, SystemRandom().random)
         self._signer = Signer(store, vault)
         self._resolver = Resolver(2 * TOTAL)  # a lookup may go on for a while when its try has been given up
@@ -133,7 +142,7 @@ class Notifier:
             _log.error("delivery %s cannot be signed: %s", mail.id, error)
             answer = Answer(error="it cannot be signed: its secret was encrypted under another key")
         else:
-            answer = await self._sent(mail, headers)
+            answer = await self._traced(mail, headers)
         ended = self._clock.now()
         attempt = _attempt(answer, began, ended)
         postmark = self._schedule.postmark(mail, answer, RawJson(attempt.model_dump_json()))
@@ -141,6 +150,15 @@ class Notifier:
         self.lengths.observe((ended - began).total_seconds())
         _tell(mail, answer, postmark)
         return postmark, answer.status is not None
+
+    async def _traced(self, mail: Mail, headers: Mapping[str, str]) -> Answer:
+        about = {"delivery": mail.id, "event": mail.event}
+        with self._tracer.span("webhook", Side.CLIENT, mail.traceparent, about) as span, facts(span.traceparent):
+            passed = {} if span.traceparent is None else {"traceparent": span.traceparent}
+            answer = await self._sent(mail, {**headers, **passed})
+            if answer.status is None or not 200 <= answer.status < 300:
+                span.fail("no success")
+            return answer
 
     async def _sent(self, mail: Mail, headers: Mapping[str, str]) -> Answer:
         """What came of it. Who may name a receiver may also be it: nothing that one does may end the others' webhooks,

@@ -28,7 +28,7 @@ from backhaul.core.clock import from_ms
 from backhaul.core.ports.webhooks import DeliveryState, Mail, Postmark
 from backhaul.store.functions import store_now
 from backhaul.store.recordset import Recordset
-from backhaul.store.schema import IS_ENABLED, IS_PENDING, deliveries, endpoints
+from backhaul.store.schema import IS_ENABLED, IS_PENDING, deliveries, endpoints, tasks
 from backhaul.store.times import length_ms
 
 MOST_AT_ONCE = 10_000
@@ -79,6 +79,9 @@ _ENDPOINTS = select(
     endpoints.c.secret,
     case((endpoints.c.retired_until > _now, endpoints.c.retired_secret)).label("retired_secret"),
 ).join(_ids.table, (endpoints.c.id == _ids.c.id) & IS_ENABLED)
+_TRACED = select(tasks.c.id, tasks.c.traceparent).join(
+    _ids.table, (tasks.c.id == _ids.c.id) & tasks.c.traceparent.is_not(None)
+)
 _TAKE = (
     update(deliveries)
     .where(deliveries.c.id.in_(select(_ids.c.id)))
@@ -159,6 +162,7 @@ def take(
 def _mails(connection: Connection, rows: Sequence[Any], claim: str) -> Iterator[Mail]:
     wanted = sorted({row.endpoint_id for row in rows if row.endpoint_id is not None})
     known = {row.id: row for row in connection.execute(_ENDPOINTS, _ids.values(wanted))} if wanted else {}
+    traced = _traceparents(connection, [row.task_id for row in rows])
     for row in rows:
         receiver = row if row.endpoint_id is None else known.get(row.endpoint_id)
         if receiver is not None:
@@ -175,7 +179,14 @@ def _mails(connection: Connection, rows: Sequence[Any], claim: str) -> Iterator[
                 tried=row.tried,
                 created_at=from_ms(row.created_at),
                 retired_secret=None if receiver is row else receiver.retired_secret,
+                traceparent=traced.get(row.task_id),
             )
+
+
+def _traceparents(connection: Connection, task_ids: Sequence[str | None]) -> dict[str | None, str]:
+    """What these tasks are traced by, those that are."""
+    known = sorted({task_id for task_id in task_ids if task_id is not None})
+    return {row.id: row.traceparent for row in connection.execute(_TRACED, _ids.values(known))} if known else {}
 
 
 def note(connection: Connection, postmarks: Sequence[Postmark]) -> None:

@@ -42,7 +42,11 @@ class Crew:
     async def _hire(self, name: str) -> None:
         platform = self._platform
         [worker] = build_workers(
-            [self._services[name]], platform.broker, settings=platform.settings, clock=platform.clock
+            [self._services[name]],
+            platform.broker,
+            settings=platform.settings,
+            clock=platform.clock,
+            tracer=platform.tracer,
         )
         self._workers[name] = worker
         self._runs[name] = asyncio.create_task(self._work(worker))

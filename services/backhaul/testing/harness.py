@@ -11,6 +11,7 @@ import httpx
 from backhaul.broker.memory import Faults, MemoryBroker
 from backhaul.client import AsyncClient, AsyncTask
 from backhaul.core.clock import Clock, SystemClock
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.settings import Settings
 from backhaul.testing.crew import Crew
 from backhaul.testing.trouble import Trouble
@@ -41,12 +42,14 @@ class Harness:
         faults: Faults | None = None,
         settings: Mapping[str, Any] | None = None,
         data: str = ":memory:",
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._services = services
         self.clock = clock or SystemClock()
         self._faults = faults
         self.settings = Settings(**{"drain_grace": timedelta(seconds=1), **(settings or {})})
         self._data = data
+        self._tracer = tracer
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -68,7 +71,7 @@ class Harness:
         store = open_store(self.settings, self.clock, url=f"sqlite:///{self._data}")
         self.broker = MemoryBroker(clock=self.clock, faults=self._faults)
         running = await stack.enter_async_context(
-            in_process((), store, self.broker, settings=self.settings, clock=self.clock)
+            in_process((), store, self.broker, settings=self.settings, clock=self.clock, tracer=self._tracer)
         )
         self.url = running.url
         self.platform = running.platform

@@ -13,6 +13,7 @@ from backhaul.core import topology
 from backhaul.core.clock import Clock
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.gateway import create_app
 from backhaul.settings import Settings
 from backhaul.wiring.exposure import require_keys
@@ -50,6 +51,7 @@ async def in_process(
     clock: Clock,
     host: str = "127.0.0.1",
     port: int = 0,
+    tracer: Tracer = UNTRACED,
 ) -> AsyncIterator[InProcess]:
     """Start store, broker, ledger, notifier, a worker for each service, and a gateway; on leaving, end them in good
     order.
@@ -59,7 +61,7 @@ async def in_process(
     The store must be this platform's alone: work that was under way when it last ended is taken up again at once.
     """
     settings = at_home(settings).model_copy(update={"host": host})
-    platform = Platform(store, broker, settings=settings, clock=clock, role="embedded")
+    platform = Platform(store, broker, settings=settings, clock=clock, role="embedded", tracer=tracer)
     gateway = platform.add_gateway()
     app = create_app(gateway)
     try:

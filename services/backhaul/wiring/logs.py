@@ -5,6 +5,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from backhaul.core.tracing import FACTS
 from backhaul.settings import Settings
 from backhaul_contracts.wire import format_time
 
@@ -17,6 +18,7 @@ def set_up_logs(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for chatty in ("aiormq", "aio_pika", "asyncio", "uvicorn", "httpcore", "httpx", "websockets", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # it tells of every retry
 
 
 class _Console(logging.Formatter):
@@ -31,6 +33,7 @@ class _Json(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **FACTS.get(),
             **getattr(record, "facts", {}),
         }
         if record.exc_info:

@@ -59,7 +59,7 @@ class Metrics:
         return exposed(readings, accept)
 
     def _of_process(self) -> Iterator[Reading]:
-        yield Reading(INFO, {(_version(), self._role): 1})
+        yield Reading(INFO, {(version_here(), self._role): 1})
         yield alone(LAG, self.lag.spread)
         if self._broker is not None:
             yield alone(RECONNECTS, self._reconnects)
@@ -85,7 +85,8 @@ class Metrics:
         self._reconnects += 1
 
 
-def _version() -> str:
+def version_here() -> str:
+    """Of this distribution, as it is installed."""
     try:
         return version("backhaul")
     except PackageNotFoundError:  # it runs from its sources

@@ -11,6 +11,7 @@ from backhaul.core.metrics import Reading
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.relay import Relay
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.settings import Settings
 from backhaul.wiring.beside import beside
 from backhaul.wiring.metrics import Metrics
@@ -27,12 +28,20 @@ class Platform:
     the notifier do."""
 
     def __init__(
-        self, store: Store, broker: Broker, *, settings: Settings, clock: Clock, role: str = "platform"
+        self,
+        store: Store,
+        broker: Broker,
+        *,
+        settings: Settings,
+        clock: Clock,
+        role: str = "platform",
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.store = store
         self.broker = broker
         self.settings = settings
         self.clock = clock
+        self.tracer = tracer
         self._relay = Relay(store, broker, clock)
         self.metrics = Metrics(role, self._readings, store)
         self.gateway: Gateway | None = None
@@ -43,7 +52,9 @@ class Platform:
     def add_gateway(self) -> "Gateway":
         from backhaul.gateway import Gateway
 
-        self.gateway = Gateway(self.store, self.broker, self._relay, settings=self.settings, clock=self.clock)
+        self.gateway = Gateway(
+            self.store, self.broker, self._relay, settings=self.settings, clock=self.clock, tracer=self.tracer
+        )
         self.gateway.scrape = self.metrics.scrape
         self._tell_all()
         return self.gateway
@@ -52,7 +63,13 @@ class Platform:
         from backhaul.ledger import Ledger
 
         self.ledger = Ledger(
-            self.store, self.broker, self._relay, settings=self.settings, clock=self.clock, alone=alone
+            self.store,
+            self.broker,
+            self._relay,
+            settings=self.settings,
+            clock=self.clock,
+            tracer=self.tracer,
+            alone=alone,
         )
         self._tell_all()
         return self.ledger
@@ -68,11 +85,13 @@ class Platform:
                 "a notifier cannot read the secrets that sign webhooks without BACKHAUL_SECRET_KEY: set it to what the "
                 "gateways have, 32 or more random characters"
             )
-        self.notifier = Notifier(self.store, Vault(key), settings=self.settings, clock=self.clock)
+        self.notifier = Notifier(self.store, Vault(key), settings=self.settings, clock=self.clock, tracer=self.tracer)
         return self.notifier
 
     def add_workers(self, services: Sequence["Service"]) -> None:
-        self.workers.extend(build_workers(services, self.broker, settings=self.settings, clock=self.clock))
+        self.workers.extend(
+            build_workers(services, self.broker, settings=self.settings, clock=self.clock, tracer=self.tracer)
+        )
 
     async def lacks(self) -> list[str]:
         """What is down of that which the roles need: `store`, `broker`."""
@@ -157,7 +176,9 @@ async def run_workers(workers: Sequence["Worker"], stop: asyncio.Event) -> None:
         raise faults[0]
 
 
-def build_workers(services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock) -> list["Worker"]:
+def build_workers(
+    services: Sequence["Service"], broker: Broker, *, settings: Settings, clock: Clock, tracer: Tracer = UNTRACED
+) -> list["Worker"]:
     """A worker for each service."""
     from backhaul.worker import Worker
 
@@ -169,6 +190,7 @@ def build_workers(services: Sequence["Service"], broker: Broker, *, settings: Se
             max_result=settings.max_result,
             drain_grace=settings.drain_grace,
             clock=clock,
+            tracer=tracer,
         )
         for service in services
     ]

@@ -19,6 +19,7 @@ from backhaul.wiring.logs import set_up_logs
 from backhaul.wiring.platform import Platform, build_workers, run_workers
 from backhaul.wiring.signals import stop_on_signals
 from backhaul.wiring.startup import Startup, StoppedEarly
+from backhaul.wiring.tracing import tracing
 
 if TYPE_CHECKING:
     from backhaul.wiring.health import Lacks, Misfits
@@ -88,7 +89,8 @@ async def _serve(
             )
         else:  # a notifier speaks to nobody but the store
             broker = open_broker(settings, role)
-        platform = Platform(store, broker, settings=settings, clock=SystemClock(), role=role)
+        tracer = stack.enter_context(tracing(settings, role))
+        platform = Platform(store, broker, settings=settings, clock=SystemClock(), role=role, tracer=tracer)
         if ledger:
             platform.add_ledger()
         if notifier:
@@ -147,7 +149,8 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
         broker = await stack.enter_async_context(
             _started_broker(settings, "worker", startup, required=True, feels=topology.CLAIMS)
         )
-        workers = build_workers(services, broker, settings=settings, clock=SystemClock())
+        tracer = stack.enter_context(tracing(settings, "worker"))
+        workers = build_workers(services, broker, settings=settings, clock=SystemClock(), tracer=tracer)
 
         async def lacks() -> list[str]:
             return [] if all(worker.ready for worker in workers) else ["broker" if not broker.connected else "worker"]

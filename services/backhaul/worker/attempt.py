@@ -58,6 +58,7 @@ class Attempt:
         "started_at",
         "timer",
         "token",
+        "traceparent",
         "wait",
         "waited",
     )
@@ -71,6 +72,8 @@ class Attempt:
         self.token = token
         """The delivery that pays for its slot; None when that is settled, or never was."""
         self.claimed_at = claimed_at
+        self.traceparent = grant.traceparent
+        """What is traced as part of it."""
         self.started_at = now
         self.cause: StopCause | None = None
         self.ends_by: float | None = None

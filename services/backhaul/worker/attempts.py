@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 
 from backhaul.core.metrics import LENGTHS, Spreads
+from backhaul.core.tracing import Side, Tracer, facts
 from backhaul.worker import bodies, outcomes
 from backhaul.worker.attempt import Attempt, StopCause
 from backhaul.worker.early_stops import EarlyStops
@@ -37,6 +38,7 @@ class Attempts:
         waits: Waits,
         timers: Timers,
         runs: asyncio.TaskGroup,
+        tracer: Tracer,
     ) -> None:
         self._execution = execution
         self._reporter = reporter
@@ -44,6 +46,7 @@ class Attempts:
         self._timers = timers
         self._runs = runs
         self._waits = waits
+        self._tracer = tracer
         self._held: dict[tuple[str, int], Attempt] = {}
         self._early = EarlyStops()
         self.running: dict[Attempt, None] = {}
@@ -159,11 +162,23 @@ class Attempts:
 
     async def _run(self, attempt: Attempt) -> None:
         try:
-            end = await self._execution.run(attempt)
+            end = await self._traced(attempt)
             self.ends[attempt.grant.kind, end] += 1
             self.lengths[attempt.grant.kind,].observe(self._timers.now() - attempt.started_at)
         finally:
             self._end(attempt)
+
+    async def _traced(self, attempt: Attempt) -> str:
+        """How it has ended. What is logged meanwhile says which attempt it belongs to."""
+        grant = attempt.grant
+        about: dict[str, str | int] = {"task_id": grant.task_id, "attempt": grant.attempt, "kind": grant.kind}
+        with self._tracer.span(f"run {grant.kind}", Side.CONSUMER, grant.traceparent, about) as span:
+            attempt.traceparent = span.traceparent
+            with facts(span.traceparent, **about):
+                end = await self._execution.run(attempt)
+            if end != "succeeded":
+                span.fail(end)
+            return end
 
     def _end(self, attempt: Attempt) -> None:
         del self.running[attempt]

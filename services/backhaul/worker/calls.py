@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from backhaul.core.errors import CallFailed
+from backhaul.core.tracing import Side, Tracer
 from backhaul.worker import bodies
 from backhaul.worker.attempt import Attempt
 from backhaul.worker.inquiry import Inquiry
@@ -23,10 +24,11 @@ class Calls:
     are answered with what is done.
     """
 
-    def __init__(self, submissions: Submissions, waits: Waits, timers: Timers) -> None:
+    def __init__(self, submissions: Submissions, waits: Waits, timers: Timers, tracer: Tracer) -> None:
         self._submissions = submissions
         self._waits = waits
         self._timers = timers
+        self._tracer = tracer
         self._pending: dict[Inquiry, None] = {}
 
     @property
@@ -49,7 +51,12 @@ class Calls:
         """
         if attempt.cause is not None:
             raise asyncio.CancelledError(attempt.cause)
-        with self._submissions.inquiry(attempt, name, kind, input, {}, awaited=True) as inquiry:
+        with (
+            self._tracer.span(f"call {kind}", Side.CLIENT, attempt.traceparent) as span,
+            self._submissions.inquiry(
+                attempt, name, kind, input, {}, awaited=True, traceparent=span.traceparent
+            ) as inquiry,
+        ):
             error = TimeoutError(f"the call of {kind} was not answered within {patience}")
             timer = None if patience is None else self._timers.after(patience, lambda: inquiry.fail(error))
             try:

@@ -73,6 +73,12 @@ class Context:
         return self._attempt.grant.metadata
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace that this attempt is part of (W3C Trace Context), for what it asks of others; None: there is none.
+        Tasks that it submits or calls are part of it by themselves."""
+        return self._attempt.traceparent
+
+    @property
     def deadline(self) -> datetime:
         """When this attempt times out, in UTC. It moves on by the time that calls take."""
         return self._started_at + self._attempt.grant.timeout + timedelta(seconds=self._attempt.waited)

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from backhaul.worker import frames
@@ -36,6 +36,8 @@ class Process:
         self.pid = process.pid
         self.on_frame: Callable[[Frame], None] | None = None
         """Hears what the child says during an attempt."""
+        self.facts: Mapping[str, str | int] = {}
+        """What lines that it logs are about."""
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done when the process is gone and nothing more will be heard of it: how it ended, as a sentence."""
 
@@ -89,7 +91,7 @@ class Process:
 
     def _hear(self, frame: Frame) -> None:
         if frame.head.get("say") == "log":
-            _log_again(frame)
+            _log_again(frame, self.facts)
         elif self.on_frame is not None:
             self.on_frame(frame)
 
@@ -128,11 +130,12 @@ def how_it_ended(code: int) -> str:
     return f"The process of the attempt was killed by {name} (signal {-code}){hint}."
 
 
-def _log_again(frame: Frame) -> None:
+def _log_again(frame: Frame, facts: Mapping[str, str | int]) -> None:
     head = frame.head
     logger = logging.getLogger(head["logger"])
     if logger.isEnabledFor(head["level"]):
         message = frame.body.decode("utf-8", "replace")
         record = logger.makeRecord(logger.name, head["level"], "", 0, "%s", (message,), None)
         record.created = head["created"]
+        record.facts = facts
         logger.handle(record)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from backhaul.core.tracing import FACTS
 from backhaul.worker import crossing
 from backhaul.worker.attempt import Attempt, StopCause
 from backhaul.worker.context import Context
@@ -13,6 +14,7 @@ from backhaul.worker.frames import Frame
 from backhaul.worker.origin import Origin
 from backhaul.worker.process import Process
 from backhaul_contracts import codec
+from backhaul_contracts.claims import Grant
 
 _log = logging.getLogger("backhaul.worker")
 
@@ -41,10 +43,11 @@ class ProcessRun:
     async def run(self, origin: Origin, limit: int, now: datetime) -> Frame | str:
         """How it ended: what the process says of it, or how the process died."""
         self._process.on_frame = self._hear
+        self._process.facts = FACTS.get()
         self._attempt.process = self
         order = {"do": "run", "origin": origin.model_dump(), "limit": limit, "now": now}
         try:
-            await self._process.send(order, self._attempt.grant.model_dump_json().encode())
+            await self._process.send(order, self._grant().model_dump_json().encode())
             endings: list[asyncio.Future[Any]] = [self._end, self._process.ended]
             await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -57,6 +60,10 @@ class ProcessRun:
         if end.head["end"] != "unfit":
             self._process.on_frame = None
         return end
+
+    def _grant(self) -> Grant:
+        """What the attempt was granted, as part of its own span."""
+        return self._attempt.grant.model_copy(update={"traceparent": self._attempt.traceparent})
 
     def stop(self, cause: StopCause) -> None:
         """Ask the handler to stop; an attempt that is over for good is killed."""

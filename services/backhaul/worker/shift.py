@@ -9,6 +9,7 @@ from typing import Any
 
 from backhaul.core.clock import Clock
 from backhaul.core.ports.broker import Broker
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.worker.attempt import Attempt, StopCause
 from backhaul.worker.attempts import Attempts
 from backhaul.worker.beats import Beats
@@ -48,6 +49,7 @@ class Terms:
     heartbeat: timedelta
     max_result: int
     clock: Clock
+    tracer: Tracer = UNTRACED
 
 
 class Shift:
@@ -86,9 +88,9 @@ class Shift:
             on_taken=self._slot_taken,
             let_go=self._let_go,
         )
-        self.calls = Calls(self.submissions, self.waits, timers)
+        self.calls = Calls(self.submissions, self.waits, timers, terms.tracer)
         execution = self._execution(resources)
-        self.attempts = Attempts(execution, self.reporter, self.slots, self.waits, timers, runs)
+        self.attempts = Attempts(execution, self.reporter, self.slots, self.waits, timers, runs, terms.tracer)
         self.credit = Credit(broker, self.slots)
         self.beats = Beats(broker, timers, terms.heartbeat, self._describe)
         self.claims = Claims(

@@ -49,7 +49,7 @@ class Submissions:
 
         Raises `Rejected` if the platform refuses it, `ValueError` and `TypeError` for what cannot be submitted.
         """
-        with self.inquiry(attempt, name, kind, input, options) as inquiry:
+        with self.inquiry(attempt, name, kind, input, options, traceparent=attempt.traceparent) as inquiry:
             task = await self.accepted(inquiry)
         return str(task["id"])
 
@@ -63,12 +63,13 @@ class Submissions:
         options: Mapping[str, Any],
         *,
         awaited: bool = False,
+        traceparent: str | None = None,
     ) -> Iterator[Inquiry]:
         """A submission, and what is heard of it while this is open. `awaited`: it is a call."""
         if not attempt.may_submit:
             raise asyncio.CancelledError(_OVER)
         body = _body(attempt.grant.task_id, kind, input, options)
-        inquiry = Inquiry(self._message(attempt, name, body, awaited=awaited), kind)
+        inquiry = Inquiry(self._message(attempt, name, body, awaited, traceparent), kind)
         self._open[inquiry.id] = inquiry
         attempt.asking[inquiry] = None
         try:
@@ -123,7 +124,9 @@ class Submissions:
         except BrokerUnavailable as error:
             _log.info("a submission of %s was not published and will be repeated: %s", inquiry.kind, error)
 
-    def _message(self, attempt: Attempt, name: str, body: SubmitTask, *, awaited: bool) -> Message:
+    def _message(
+        self, attempt: Attempt, name: str, body: SubmitTask, awaited: bool, traceparent: str | None
+    ) -> Message:
         grant = attempt.grant
         event = Submitted(
             specversion="1.0",
@@ -135,6 +138,8 @@ class Submissions:
             awaited=awaited,
             data=body,
         )
+        if traceparent is not None:
+            event = event.model_copy(update={"traceparent": traceparent})
         return Message(
             exchange=topology.SUBMIT,
             routing_key=body.kind,

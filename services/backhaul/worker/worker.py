@@ -11,6 +11,7 @@ from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.metrics import Labels, Spread
 from backhaul.core.ports.broker import Broker
+from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.worker import resources
 from backhaul.worker.drain import drain
 from backhaul.worker.service import Service
@@ -69,6 +70,7 @@ class Worker:
         max_result: int,
         drain_grace: timedelta,
         clock: Clock,
+        tracer: Tracer = UNTRACED,
         worker_id: str | None = None,
     ) -> None:
         service.check()
@@ -77,7 +79,7 @@ class Worker:
         """Set when the platform knows the service's kinds and this worker takes their tasks."""
         self._service = service
         self._broker = broker
-        self._terms = Terms(self.id, heartbeat, max_result, clock)
+        self._terms = Terms(self.id, heartbeat, max_result, clock, tracer)
         self._drain_grace = drain_grace
         self._leave = asyncio.Event()
         self._watchdog = Watchdog()

@@ -35,7 +35,7 @@ def entries(lock: str) -> Iterator[str]:
     ("lock", "wanted"),
     [
         ("build.lock", PROJECT["build-system"]["requires"]),
-        ("platform.lock", PROJECT["project"]["dependencies"]),
+        ("platform.lock", [*PROJECT["project"]["dependencies"], *EXTRAS["otel"]]),
         ("examples.lock", [line for extra in EXAMPLES for line in EXTRAS[extra]]),
     ],
 )

@@ -77,6 +77,8 @@ class Mail:
     tried: int
     created_at: datetime
     retired_secret: str | None = None
+    traceparent: str | None = None
+    """What its task is traced by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class RemoteAttempt:
 
     def __init__(self, grant: Grant) -> None:
         self.grant = grant
+        self.traceparent = grant.traceparent
         self.cause: StopCause | None = None
         self.noticed = False
         self.waited = 0.0
