@@ -8,7 +8,20 @@ from collections.abc import Sequence
 
 import typer
 
-from backhaul.cli import contracts, deadletters, doctor, faults, keys, listings, queues, roles, starting, tasks, upkeep
+from backhaul.cli import (
+    contracts,
+    deadletters,
+    doctor,
+    faults,
+    keys,
+    listings,
+    queues,
+    roles,
+    starting,
+    tasks,
+    upkeep,
+    webhooks,
+)
 
 app = typer.Typer(
     name="backhaul",
@@ -32,6 +45,7 @@ tasks.add_to(app)
 listings.add_to(app)
 queues.add_to(app)
 deadletters.add_to(app)
+webhooks.add_to(app)
 upkeep.add_to(app)
 contracts.add_to(app)
 keys.add_to(app)

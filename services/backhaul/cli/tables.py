@@ -13,7 +13,7 @@ from rich.text import Text
 
 from backhaul.cli import wording
 from backhaul.cli.terminal import printable
-from backhaul.client import DeadLetter, KindInfo, QueueInfo, WorkerInfo
+from backhaul.client import DeadLetter, KindInfo, QueueInfo, WebhookDelivery, WebhookEndpoint, WorkerInfo
 from backhaul.core.apikeys import ApiKey
 from backhaul_contracts.deadletters import Encoding
 from backhaul_contracts.tasks import Status, Task
@@ -81,6 +81,27 @@ def api_keys(found: Sequence[ApiKey]) -> Table:
         state = Text("valid") if key.revoked_at is None else Text("revoked", style="red")
         named = printable(key.name), printable(key.tenant), " ".join(sorted(key.scopes))
         table.add_row(key.id, *named, wording.age(key.created_at), state)
+    return table
+
+
+def endpoints(found: Sequence[WebhookEndpoint]) -> Table:
+    """One webhook endpoint a row."""
+    table = _table("id", "state", "url", "events", "description")
+    for endpoint in found:
+        state = Text("enabled") if endpoint.enabled else Text(endpoint.disabled_reason or "disabled", style="yellow")
+        described = printable(endpoint.url), " ".join(endpoint.events), printable(_line(endpoint.description or ""))
+        table.add_row(endpoint.id, state, *described)
+    return table
+
+
+def deliveries(found: Sequence[WebhookDelivery]) -> Table:
+    """One delivery of a webhook a row."""
+    table = _table("id", "event", "task", "state", "tries", "last answer", "sent to")
+    for delivery in found:
+        last = delivery.attempts[-1] if delivery.attempts else None
+        said = " ".join(str(part) for part in (last.status, last.error) if part) if last else ""
+        facts = delivery.event, delivery.task_id or "", delivery.state, str(len(delivery.attempts))
+        table.add_row(delivery.id, *facts, printable(_line(said)), printable(delivery.url))
     return table
 
 

@@ -25,6 +25,7 @@ from backhaul_contracts.failures import Failure
 from backhaul_contracts.listings import KindInfo, QueueInfo, WorkerInfo
 from backhaul_contracts.problems import Problem
 from backhaul_contracts.tasks import Status, Task
+from backhaul_contracts.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AsyncClient",
@@ -53,5 +54,7 @@ __all__ = [
     "TaskFailed",
     "Unauthorized",
     "UnexpectedAnswer",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "WorkerInfo",
 ]

@@ -1,6 +1,7 @@
 """The client: submits tasks, finds them, and reads what the gateway lists."""
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
 from urllib.parse import quote
@@ -11,16 +12,16 @@ from backhaul.client import answers, queries, submission
 from backhaul.client.async_task import AsyncTask
 from backhaul.client.connection import Connection
 from backhaul.client.many import ManyTasks
+from backhaul.client.pages import items
 from backhaul.client.queries import Choices, Filters
 from backhaul.client.submission import Length, SubmitOptions
+from backhaul.client.webhooks import AsyncWebhooks
 from backhaul_contracts.deadletters import DeadLetter, DeadLetterPage
 from backhaul_contracts.events import Event
 from backhaul_contracts.ids import new_id
 from backhaul_contracts.listings import KindInfo, KindPage, QueueInfo, QueuePage, WorkerInfo, WorkerPage
 from backhaul_contracts.tasks import Task, TaskPage
 from backhaul_contracts.wire import parse_duration
-
-_LARGEST_PAGE = 100
 
 
 class AsyncClient:
@@ -42,6 +43,8 @@ class AsyncClient:
         if url is None or api_key is None:
             url, api_key = _configured(url, api_key)
         self._connection = Connection(url, api_key, parse_duration(patience), transport)
+        self.webhooks = AsyncWebhooks(self._connection)
+        """Where the events of all tasks are sent."""
 
     @property
     def url(self) -> str:
@@ -79,17 +82,9 @@ class AsyncClient:
 
     async def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncGenerator[AsyncTask]:
         """Handles on the tasks that fit, newest first, at most `limit`; pages are fetched as they are needed."""
-        params = queries.params(filters)
-        remaining = limit
-        while remaining is None or remaining > 0:
-            params["limit"] = min(_LARGEST_PAGE, remaining or _LARGEST_PAGE)
-            page = answers.value(TaskPage, await self._connection.call("GET", "/v1/tasks", params=params))
-            for task in page.data:
-                yield AsyncTask(self._connection, task)
-            if page.next_cursor is None:
-                return
-            params["cursor"] = page.next_cursor
-            remaining = None if remaining is None else remaining - len(page.data)
+        read = partial(answers.value, TaskPage)
+        async for task in items(self._connection, "/v1/tasks", read, queries.params(filters), limit):
+            yield AsyncTask(self._connection, task)
 
     def events(self, **choices: Unpack[Choices]) -> AsyncGenerator[Event]:
         """What happens from now on to all tasks that fit, for as long as one listens.
@@ -124,7 +119,7 @@ class AsyncClient:
         """Start tasks from a queue again. Raises `NotFound`."""
         return answers.value(QueueInfo, await self._connection.call("POST", f"{_queue(name)}/resume"))
 
-    async def dead_letters(
+    def dead_letters(
         self, *, limit: int | None = None, queue: str | None = None, reason: str | None = None
     ) -> AsyncGenerator[DeadLetter]:
         """What could not be handled, newest first, at most `limit`; long bodies are cut (`body_truncated`).
@@ -132,17 +127,7 @@ class AsyncClient:
         `queue` and `reason` leave out all others. Raises `Overloaded` while the broker is down.
         """
         params = {name: value for name, value in (("queue", queue), ("reason", reason)) if value is not None}
-        remaining = limit
-        while remaining is None or remaining > 0:
-            size = {"limit": min(_LARGEST_PAGE, remaining or _LARGEST_PAGE)}
-            response = await self._connection.call("GET", "/v1/dead-letters", params=params | size)
-            page = answers.value(DeadLetterPage, response)
-            for letter in page.data:
-                yield letter
-            if page.next_cursor is None:
-                return
-            params["cursor"] = page.next_cursor
-            remaining = None if remaining is None else remaining - len(page.data)
+        return items(self._connection, "/v1/dead-letters", partial(answers.value, DeadLetterPage), params, limit)
 
     async def dead_letter(self, letter_id: str) -> DeadLetter:
         """A dead letter with its whole body. Raises `NotFound`."""

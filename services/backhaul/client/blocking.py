@@ -10,6 +10,7 @@ from typing import Any, Self, Unpack
 
 from backhaul.client.async_client import AsyncClient
 from backhaul.client.async_task import AsyncTask
+from backhaul.client.blocking_webhooks import BlockingWebhooks
 from backhaul.client.loop_thread import LoopThread
 from backhaul.client.output import Output
 from backhaul.client.queries import Choices, Filters
@@ -93,6 +94,8 @@ class Client:
     def __init__(self, url: str | None = None, api_key: str | None = None, *, patience: Length = "30s") -> None:
         self._client = AsyncClient(url, api_key, patience=patience)
         self._thread = LoopThread()
+        self.webhooks = BlockingWebhooks(self._client.webhooks, self._thread)
+        """Where the events of all tasks are sent."""
 
     @property
     def url(self) -> str:

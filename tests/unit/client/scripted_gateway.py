@@ -175,7 +175,7 @@ class ScriptedGateway:
                 except ConnectionError:
                     self.close_connection = True
 
-            do_GET = do_POST = do_DELETE = _answer  # noqa: N815
+            do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -97,6 +97,16 @@ async def test_a_submit_that_may_not_have_arrived_is_repeated_under_the_same_ran
     assert keys[3] != keys[0]
 
 
+@pytest.mark.parametrize("nonsense", ["soon", "-1", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"])
+async def test_a_time_to_come_again_that_is_none_is_passed_over(nonsense: str) -> None:
+    limited = refusal(ProblemCode.RATE_LIMITED, headers={"Retry-After": nonsense})
+    with ScriptedGateway(limited, ACCEPTED) as gateway:
+        async with AsyncClient(gateway.url) as client:
+            await client.submit("a.b")
+
+    assert len(gateway.requests) == 2
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 async def test_the_gateway_says_when_to_come_again(form: str) -> None:
     moment = datetime.now(UTC) + timedelta(seconds=2)
