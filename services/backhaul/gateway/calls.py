@@ -41,7 +41,7 @@ SUBMIT = Operation(
         202: ("Accepted; `Location` tells where it is.", _TASK),
         200: ("Done already, or the event stream that was asked for.", _TASK_OR_STREAM),
     },
-    problems=(400, 404, 413, 415, 422, 503),
+    problems=(404,),
 )
 SUBMIT_BATCH = Operation(
     scope=Scope.SUBMIT,
@@ -51,7 +51,6 @@ SUBMIT_BATCH = Operation(
     description="The valid ones are accepted, in one commit; the others are named in `errors`.",
     body=SubmitBatch,
     answers={202: ("What became of each.", {JSON: BatchAnswer})},
-    problems=(400, 413, 415, 422, 503),
 )
 GET_TASK = Operation(
     scope=Scope.READ,
@@ -60,7 +59,7 @@ GET_TASK = Operation(
     description="With `Prefer: wait`: when it is done, or with `If-None-Match` when it has changed.",
     parameters=(_ID, in_header("If-None-Match", "The `ETag` of the last answer."), _WAIT),
     answers={200: ("The task.", _TASK), 304: ("It has not changed.", {})},
-    problems=(404, 410, 503),
+    problems=(404, 410),
 )
 FIND_TASKS = Operation(
     scope=Scope.READ,
@@ -79,7 +78,6 @@ FIND_TASKS = Operation(
         query("cursor", "`next_cursor` of the page before.", _TEXT),
     ),
     answers={200: ("A page of tasks.", {JSON: TaskPage})},
-    problems=(422, 503),
 )
 DELETE_TASK = Operation(
     scope=Scope.CANCEL,
@@ -87,7 +85,7 @@ DELETE_TASK = Operation(
     summary="Delete a task that is done",
     parameters=(_ID,),
     answers={204: ("Deleted, with its result and events.", {})},
-    problems=(404, 409, 410, 503),
+    problems=(404, 409, 410),
 )
 RESULT = Operation(
     scope=Scope.READ,
@@ -95,7 +93,7 @@ RESULT = Operation(
     summary="The bare result",
     parameters=(_ID, _WAIT),
     answers={200: ("What the handler returned.", {JSON: None})},
-    problems=(404, 409, 410, 503),
+    problems=(404, 409, 410),
 )
 EVENTS = Operation(
     scope=Scope.READ,
@@ -114,7 +112,7 @@ EVENTS = Operation(
         200: ("The events.", {EVENT_STREAM: None, JSON: EventPage}),
         204: ("The task is done and nothing follows the cursor.", {}),
     },
-    problems=(404, 406, 410, 422, 503),
+    problems=(404, 406, 410),
 )
 WIDE_EVENTS = Operation(
     scope=Scope.READ,
@@ -137,7 +135,7 @@ WIDE_EVENTS = Operation(
         in_header("Last-Event-ID", "Whatever it is: the stream begins with `stream.gap`."),
     ),
     answers={200: ("The events; the `id` of each is `<task_id>:<seq>`.", {EVENT_STREAM: None})},
-    problems=(406, 422),
+    problems=(406,),
 )
 CANCEL = Operation(
     scope=Scope.CANCEL,
@@ -150,7 +148,7 @@ CANCEL = Operation(
         200: ("Cancelled, or done already and unchanged.", _TASK),
         202: ("Its attempt was asked to stop. It may still end otherwise.", _TASK),
     },
-    problems=(404, 410, 422, 503),
+    problems=(404, 410),
 )
 RETRY = Operation(
     scope=Scope.SUBMIT,
@@ -158,7 +156,7 @@ RETRY = Operation(
     summary="Run a task again that ended without success",
     parameters=(_ID,),
     answers={202: ("The same task, in a new run.", _TASK)},
-    problems=(404, 409, 410, 503),
+    problems=(404, 409, 410),
 )
 REPLAY = Operation(
     scope=Scope.SUBMIT,
@@ -172,14 +170,13 @@ REPLAY = Operation(
         202: ("The new task; `replay_of` names the old one.", _TASK),
         200: ("Done already, or the event stream that was asked for.", _TASK_OR_STREAM),
     },
-    problems=(404, 410, 422, 503),
+    problems=(404, 410),
 )
 LIST_KINDS = Operation(
     scope=Scope.READ,
     tag="kinds",
     summary="List kinds",
     answers={200: ("Every kind.", {JSON: KindPage})},
-    problems=(503,),
 )
 KIND = Operation(
     scope=Scope.READ,
@@ -187,7 +184,7 @@ KIND = Operation(
     summary="Show a kind",
     parameters=(in_path("kind", "Its name, such as `digest.summarise`."),),
     answers={200: ("The kind.", {JSON: KindInfo})},
-    problems=(404, 503),
+    problems=(404,),
 )
 ALIVE = Operation(
     scope=None, tag="health", summary="Whether the process lives", answers={200: ("It does.", {JSON: None})}
@@ -204,6 +201,7 @@ READY = Operation(
         200: ("All that is needed is up.", {JSON: Readiness}),
         503: ("`down` names what is not.", {PROBLEM_JSON: Problem}),
     },
+    problems=(422,),
 )
 
 METRICS = Operation(

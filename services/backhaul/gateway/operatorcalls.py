@@ -17,7 +17,6 @@ LIST_WORKERS = Operation(
     tag="workers",
     summary="List workers",
     answers={200: ("Workers of the last day.", {JSON: WorkerPage})},
-    problems=(503,),
 )
 DRAIN = Operation(
     scope=Scope.ADMIN,
@@ -26,14 +25,13 @@ DRAIN = Operation(
     description="With its next beat it takes no more tasks, finishes or hands back what it has, and leaves for good.",
     parameters=(in_path("worker_id", "As the list names it."),),
     answers={202: ("The worker.", {JSON: WorkerInfo})},
-    problems=(404, 503),
+    problems=(404,),
 )
 LIST_QUEUES = Operation(
     scope=Scope.READ,
     tag="queues",
     summary="List queues",
     answers={200: ("Every queue.", {JSON: QueuePage})},
-    problems=(503,),
 )
 PAUSE = Operation(
     scope=Scope.ADMIN,
@@ -42,7 +40,7 @@ PAUSE = Operation(
     description="Nothing more is started from it. What runs goes on, and submits are accepted.",
     parameters=(_QUEUE,),
     answers={200: ("The queue.", {JSON: QueueInfo})},
-    problems=(404, 503),
+    problems=(404,),
 )
 RESUME = Operation(
     scope=Scope.ADMIN,
@@ -50,7 +48,7 @@ RESUME = Operation(
     summary="Resume a queue",
     parameters=(_QUEUE,),
     answers={200: ("The queue.", {JSON: QueueInfo})},
-    problems=(404, 503),
+    problems=(404,),
 )
 _LETTER = in_path("letter_id", "As the list names it.")
 LIST_DEAD_LETTERS = Operation(
@@ -65,7 +63,6 @@ LIST_DEAD_LETTERS = Operation(
         query("cursor", "`next_cursor` of the page before.", _TEXT),
     ),
     answers={200: ("A page of dead letters.", {JSON: DeadLetterPage})},
-    problems=(422, 503),
 )
 DEAD_LETTER = Operation(
     scope=Scope.ADMIN,
@@ -73,7 +70,7 @@ DEAD_LETTER = Operation(
     summary="Show a dead letter with its whole body",
     parameters=(_LETTER,),
     answers={200: ("The letter.", {JSON: DeadLetter})},
-    problems=(404, 503),
+    problems=(404,),
 )
 REPLAY_DEAD_LETTER = Operation(
     scope=Scope.ADMIN,
@@ -82,7 +79,7 @@ REPLAY_DEAD_LETTER = Operation(
     description="It leaves the dead letters when the broker has taken it, and may come back as another one.",
     parameters=(_LETTER,),
     answers={202: ("It is on its way.", {JSON: DeadLetter})},
-    problems=(404, 409, 503),
+    problems=(404, 409),
 )
 DELETE_DEAD_LETTER = Operation(
     scope=Scope.ADMIN,
@@ -90,7 +87,7 @@ DELETE_DEAD_LETTER = Operation(
     summary="Delete a dead letter",
     parameters=(_LETTER,),
     answers={204: ("It is gone.", {})},
-    problems=(404, 503),
+    problems=(404,),
 )
 
 

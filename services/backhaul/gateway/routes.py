@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -28,7 +29,12 @@ Model = type[BaseModel]
 JSON = "application/json"
 HTML = "text/html"
 SECURITY_SCHEME = "apiKey"
-_REFUSED = (401, 403, 429)
+_REFUSED = (401, 403, 422, 429, 503)
+"""Any call that takes a key: it may lack one or its scope, have a parameter that is unknown, come too often, or while
+the store is down."""
+_UNREADABLE = (400, 413, 415, 422)
+"""Any call that may have a body."""
+_WITH_BODY = ("POST", "PATCH")
 _READING = ("GET", "HEAD")
 
 
@@ -44,6 +50,7 @@ class Operation:
     parameters: tuple[Mapping[str, Any], ...] = ()
     answers: Mapping[int, tuple[str, Mapping[str, Model | None]]] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
+    """The statuses of refusals, beside those that any call may have."""
     scope: apikeys.Scope | None
     """What a key must have to call it; None: it takes no key."""
     notes_itself: bool = False
@@ -53,10 +60,11 @@ class Operation:
     door: Reply | None = None
     """What a browser that shows no key is answered."""
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self, method: str) -> dict[str, Any]:
         """The operation object (OpenAPI 3.1 §4.8.10); models are referred to by name."""
         answers = {str(status): _answer(*answer) for status, answer in self.answers.items()}
-        refused = sorted({*self.problems, *(() if self.scope is None else _REFUSED)})
+        of_all = (() if self.scope is None else _REFUSED, _UNREADABLE if method in _WITH_BODY else ())
+        refused = sorted({*self.problems, *chain(*of_all)})
         refusals = {str(status): _answer("See `code`.", {PROBLEM_JSON: Problem}) for status in refused}
         operation: dict[str, Any] = {"responses": {**answers, **refusals}}
         operation["security"] = [] if self.scope is None else [{SECURITY_SCHEME: []}]
@@ -90,7 +98,7 @@ class Route(APIRoute):
             description=operation.description or None,
             status_code=min(operation.answers, default=200),
             response_model=None,
-            openapi_extra=operation.openapi(),
+            openapi_extra=operation.openapi(method),
         )
         self.methods = self.answers = {method}
         self.operation = operation

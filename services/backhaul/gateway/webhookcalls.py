@@ -29,34 +29,32 @@ _ONE = {JSON: WebhookEndpoint}
 _SHOWN = {200: ("The endpoint.", _ONE)}
 _DELIVERIES = {200: ("A page of deliveries.", {JSON: WebhookDeliveryPage})}
 _AGAIN = {202: ("It is tried now, and then by the schedule.", {JSON: WebhookDelivery})}
-_WITH_BODY = (400, 413, 415, 422)
 
 _call = partial(Operation, tag="webhooks")
 _reading = partial(_call, scope=Scope.READ)
 _changing = partial(_call, scope=Scope.ADMIN)
-_sending_again = partial(_call, scope=Scope.SUBMIT, answers=_AGAIN, problems=(404, 409, 503))
+_sending_again = partial(_call, scope=Scope.SUBMIT, answers=_AGAIN, problems=(404, 409))
 
 ADD = _changing(
     summary="Register an endpoint",
     description="It gets the events of all tasks of the tenant from now on, signed with its `secret`.",
     body=NewWebhookEndpoint,
     answers={201: ("The endpoint with its secret, which is shown this once.", _ONE)},
-    problems=(*_WITH_BODY, 409, 503),
+    problems=(409,),
 )
 LIST = _reading(
     summary="List endpoints, newest first",
     parameters=_PAGE,
     answers={200: ("A page of endpoints.", {JSON: WebhookEndpointPage})},
-    problems=(422, 503),
 )
-SHOW = _reading(summary="Show an endpoint", parameters=(_ENDPOINT,), answers=_SHOWN, problems=(404, 503))
+SHOW = _reading(summary="Show an endpoint", parameters=(_ENDPOINT,), answers=_SHOWN, problems=(404,))
 CHANGE = _changing(
     summary="Change, disable or enable an endpoint",
     description="What is left out stays. What is on its way to an endpoint that is disabled has failed.",
     body=ChangedWebhookEndpoint,
     parameters=(_ENDPOINT,),
     answers=_SHOWN,
-    problems=(*_WITH_BODY, 404, 503),
+    problems=(404,),
 )
 ROTATE = _changing(
     summary="Replace the secret of an endpoint",
@@ -65,33 +63,33 @@ ROTATE = _changing(
     body_required=False,
     parameters=(_ENDPOINT,),
     answers={200: ("The endpoint with its new secret, which is shown this once.", _ONE)},
-    problems=(*_WITH_BODY, 404, 503),
+    problems=(404,),
 )
 REMOVE = _changing(
     summary="Remove an endpoint",
     parameters=(_ENDPOINT,),
     answers={204: ("It is gone, with its deliveries.", {})},
-    problems=(404, 503),
+    problems=(404,),
 )
 TEST = _changing(
     summary="Send a test to an endpoint",
     description="One try, of an event `webhook.test`.",
     parameters=(_ENDPOINT,),
     answers={202: ("Its delivery, on its way.", {JSON: WebhookDelivery})},
-    problems=(404, 409, 503),
+    problems=(404, 409),
 )
 OF_ENDPOINT = _reading(
     summary="List what was sent to an endpoint, newest first",
     parameters=(_ENDPOINT, *_PAGE),
     answers=_DELIVERIES,
-    problems=(404, 422, 503),
+    problems=(404,),
 )
 OF_TASK = _reading(
     summary="List what was sent of a task, newest first",
     description="To its own webhook and to endpoints.",
     parameters=(_TASK, *_PAGE),
     answers=_DELIVERIES,
-    problems=(404, 410, 422, 503),
+    problems=(404, 410),
 )
 AGAIN_TO_ENDPOINT = _sending_again(summary="Send a delivery again", parameters=(_ENDPOINT, _DELIVERY))
 AGAIN_OF_TASK = _sending_again(summary="Send a delivery of a task again", parameters=(_TASK, _DELIVERY))

@@ -1,7 +1,13 @@
 """`POST /v1/tasks/batch`."""
 
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
+from backhaul.gateway import patience
 from backhaul_contracts.problems import Problem
 from tests.conformance.http.stage import Stage, body
 
@@ -57,3 +63,45 @@ async def test_a_batch_has_no_key_of_its_own(stage: Stage) -> None:
     answer = await stage.http.post("/v1/tasks/batch", json={"tasks": [body()]}, headers={"Idempotency-Key": "a"})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+async def test_while_a_batch_is_checked_others_have_their_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn, checked, draft = 0, Counter[int](), stage.gateway.acceptance.draft
+
+    async def counted(*submission: Any) -> Any:
+        checked[turn] += 1
+        return await draft(*submission)
+
+    async def take_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(stage.gateway.acceptance, "draft", counted)
+    other = asyncio.create_task(take_turns())
+    answer = await stage.http.post("/v1/tasks/batch", json={"tasks": [body(kind="digest.sumarise")] * 100})
+    other.cancel()
+
+    assert len(answer.json()["errors"]) == checked.total() == 100
+    assert max(checked.values()) <= 10
+
+
+async def test_a_batch_that_asks_the_store_for_much_takes_its_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent_id = (await stage.submit())["id"]
+    snapshot = stage.store.snapshot
+
+    async def slow(*task: Any) -> Any:
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.05, passed.set)
+        await passed.wait()
+        return await snapshot(*task)
+
+    monkeypatch.setattr(stage.store, "snapshot", slow)
+    monkeypatch.setattr(patience, "STORE_PATIENCE", timedelta(milliseconds=500))
+
+    answer = await stage.http.post("/v1/tasks/batch", json={"tasks": [body(parent_id=parent_id)] * 20})
+
+    assert (answer.status_code, len(answer.json()["tasks"])) == (202, 20)

@@ -12,6 +12,7 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from backhaul.gateway.queries import cursor_behind
+from backhaul.gateway.routes import Route
 from backhaul.settings import Settings
 from backhaul.store import upgrade
 from backhaul_contracts import codec
@@ -50,7 +51,8 @@ PATHS = (
     ("GET", "/v1/dead-letters/{}"), ("POST", "/v1/dead-letters/{}/replay"), ("POST", "/v1/webhook-endpoints"),
     ("GET", "/v1/webhook-endpoints/{}"), ("PATCH", "/v1/webhook-endpoints/{}"), ("DELETE", "/v1/webhook-endpoints/{}"),
     ("POST", "/v1/webhook-endpoints/{}/test"), ("GET", "/v1/webhook-endpoints/{}/deliveries"),
-    ("POST", f"/v1/tasks/{TASK}/deliveries/{{}}/redeliver"), ("GET", "/readyz"), ("PUT", "/v1/tasks"), ("GET", "/{}"),
+    ("POST", f"/v1/tasks/{TASK}/deliveries/{{}}/redeliver"), ("GET", "/readyz"), ("GET", "/healthz"),
+    ("PUT", "/v1/tasks"), ("GET", "/{}"),
 )  # fmt: skip
 NAMES = (
     "status",
@@ -92,10 +94,19 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+def described(stage: Stage, method: str, path: str) -> set[int]:
+    """What OpenAPI says of the call; of what is no call, what is said of such."""
+    for route in stage.app.routes:
+        if isinstance(route, Route) and method in route.answers and route.path_regex.match(path):
+            return {int(status) for status in (route.openapi_extra or {})["responses"]}
+    return {404, 405}
+
+
 async def answered(stage: Stage, method: str, path: str, **sent: Any) -> int:
     async with asyncio.timeout(10):
         answer = await stage.http.request(method, path, **sent)
     assert answer.status_code < 500, (method, path, answer.status_code, answer.text)
+    assert answer.status_code in described(stage, method, answer.request.url.path), (method, path, answer.text)
     if answer.status_code >= 400 and method != "HEAD":
         assert answer.headers["content-type"] == PROBLEM_JSON
         assert answer.json()["code"] in list(ProblemCode)
