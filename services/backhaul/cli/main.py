@@ -5,6 +5,7 @@ Commands import what they need when they run: `backhaul --help` answers at once.
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -34,7 +35,13 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def show_help(context: typer.Context) -> None:
+def show_help(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version that is installed.")] = False,
+) -> None:
+    if version:
+        print(f"backhaul {_installed()}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -50,6 +57,15 @@ upkeep.add_to(app)
 contracts.add_to(app)
 keys.add_to(app)
 doctor.add_to(app)
+
+
+def _installed() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("backhaul")
+    except PackageNotFoundError:
+        return "unknown, since it runs without being installed"
 
 
 def main() -> None:

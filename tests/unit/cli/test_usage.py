@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -15,6 +16,14 @@ def test_without_a_command_the_commands_are_listed(backhaul: Backhaul) -> None:
         assert f" {command} " in finished.out
     for command in ("cancel", "retry", "replay", "kinds", "workers", "db", "topology"):
         assert f" {command} " in finished.out
+
+
+def test_it_says_which_version_is_installed(backhaul: Backhaul, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", {"backhaul": "1.2.3"}.__getitem__)
+
+    finished = backhaul("--version")
+
+    assert (finished.code, finished.out) == (0, "backhaul 1.2.3\n")
 
 
 def test_help_loads_nothing_that_a_command_may_need() -> None:
