@@ -206,7 +206,7 @@ async def test_a_worker_that_an_operator_drains_finishes_its_work_and_its_proces
     assert (await answers(f"{gateway.url}/v1/workers"))["data"] == []
 
 
-async def test_a_ledger_and_a_worker_tell_their_health_where_a_port_is_set(deployment: Deployment) -> None:
+async def test_a_ledger_and_a_worker_tell_health_and_numbers_where_a_port_is_set(deployment: Deployment) -> None:
     ports = {"ledger": free_port(), "worker": free_port()}
     deployment.ledger(BACKHAUL_PORT=str(ports["ledger"]))
     deployment.worker(BACKHAUL_PORT=str(ports["worker"]))
@@ -214,3 +214,10 @@ async def test_a_ledger_and_a_worker_tell_their_health_where_a_port_is_set(deplo
     for port in ports.values():
         assert await answers(f"http://127.0.0.1:{port}/healthz") == {"status": "ok"}
         assert await answers(f"http://127.0.0.1:{port}/readyz") == {"ready": True, "down": [], "misfits": []}
+    own = {"ledger": "backhaul_leases_lapsed_total 0", "worker": 'backhaul_worker_slots{service="probe"}'}
+    for role, port in ports.items():
+        async with httpx.AsyncClient() as client:
+            numbers = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        assert f'role="{role}"' in numbers
+        assert 'backhaul_up{part="broker"} 1' in numbers
+        assert own[role] in numbers

@@ -21,6 +21,8 @@ class InlineRunner:
     Asking a pool for a connection and letting SQLAlchemy begin and end would cost more than most transactions do.
     """
 
+    failures = 0
+
     def __init__(self) -> None:
         engine = create_engine("sqlite://", poolclass=StaticPool)
         self._connection = engine.connect()

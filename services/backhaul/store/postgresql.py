@@ -44,6 +44,7 @@ class PostgresRunner:
 
     def __init__(self, url: URL) -> None:
         self._name = redacted(url)
+        self.failures = 0
         self._engine = postgresql_engine(
             url,
             SESSION,
@@ -89,6 +90,7 @@ class PostgresRunner:
             outage = unavailable(error, self._name)
             if outage is None:
                 raise
+            self.failures += 1
             raise outage from error
 
 

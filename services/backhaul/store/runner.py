@@ -19,6 +19,9 @@ class Runner(Protocol):
     that only collided with another one is run again, so a function must do nothing but speak to its connection.
     """
 
+    failures: int
+    """How many calls found no database, or no answer in time."""
+
     async def start(self) -> None:
         """Connect. Raises `ConfigurationError` if the schema is not the one this version needs."""
         ...

@@ -30,6 +30,7 @@ class SqliteRunner:
 
     def __init__(self, url: URL, clock: Clock, *, inline: bool) -> None:
         self._name = redacted(url)
+        self.failures = 0
         writer = sqlite_engine(url, clock)
         self._writer = Lane(writer, threaded=not inline)
         alone = inline or in_memory(url)
@@ -63,6 +64,7 @@ class SqliteRunner:
             outage = unavailable(error, self._name)
             if outage is None:
                 raise
+            self.failures += 1
             raise outage from error
 
 

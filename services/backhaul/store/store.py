@@ -42,6 +42,10 @@ class SqlStore(SqlWebhookStore):
         self._runner = runner
         self._rules = rules
 
+    @property
+    def failures(self) -> int:
+        return self._runner.failures
+
     async def start(self) -> None:
         await self._runner.start()
 

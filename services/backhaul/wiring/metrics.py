@@ -15,7 +15,10 @@ from backhaul.wiring.lag import LAG, LoopLag
 INFO = Metric("backhaul_info", Shape.GAUGE, "Always 1: which version runs here, and as what.", ("version", "role"))
 UP = Metric("backhaul_up", Shape.GAUGE, "1 if the process reaches this `part` (`store`, `broker`), else 0.", ("part",))
 RECONNECTS = Metric("backhaul_broker_reconnects_total", Shape.COUNTER, "Connections to the broker that were restored.")
-METRICS = (INFO, UP, RECONNECTS, LAG)
+FAILURES = Metric(
+    "backhaul_store_failures_total", Shape.COUNTER, "Calls of the database that found none, or no answer in time."
+)
+METRICS = (INFO, UP, RECONNECTS, FAILURES, LAG)
 
 _PATIENCE = timedelta(seconds=2)
 
@@ -63,6 +66,8 @@ class Metrics:
         yield alone(LAG, self.lag.spread)
         if self._broker is not None:
             yield alone(RECONNECTS, self._reconnects)
+        if self._store is not None:
+            yield alone(FAILURES, self._store.failures)
 
     async def _of_parts(self) -> list[Reading]:
         up: dict[Labels, float] = {} if self._broker is None else {("broker",): int(self._broker.connected)}

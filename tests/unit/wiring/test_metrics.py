@@ -4,11 +4,13 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
 from backhaul import Context, Fail, Service
+from backhaul.core.errors import StoreUnavailable
 from backhaul.testing import Harness
 from backhaul.wiring.catalogue import METRICS
 
@@ -109,6 +111,46 @@ async def test_what_waits_is_told_to_autoscalers(platform: Harness) -> None:
     assert of(found, "backhaul_queue_tasks", queue="greeter", status="queued") == 2
     assert of(found, "backhaul_queue_paused", queue="greeter") == 1
     assert of(found, "backhaul_queue_oldest_seconds", queue="greeter") > 0
+
+
+async def test_an_outage_of_the_broker_shows_and_so_does_its_end(platform: Harness) -> None:
+    platform.broker.hub.down()
+    during = await numbers(platform)
+    platform.broker.hub.up()
+    after = await numbers(platform)
+
+    assert (of(during, "backhaul_up", part="broker"), of(during, "backhaul_up", part="store")) == (0, 1)
+    assert of(after, "backhaul_up", part="broker") == 1
+    assert of(after, "backhaul_broker_reconnects_total") == 1
+
+
+async def test_without_the_database_the_rest_is_told(platform: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away() -> None:
+        raise StoreUnavailable("the database is away")
+
+    monkeypatch.setattr(platform.platform.store, "census", away)
+    found = await numbers(platform)
+
+    assert of(found, "backhaul_up", part="store") == 0
+    assert of(found, "backhaul_worker_slots", service="greeter") == 4
+    assert not any(name == "backhaul_queue_tasks" for name, _ in found)
+
+
+async def test_watchers_are_counted_by_transport(platform: Harness) -> None:
+    await platform.http.post("/v1/queues/greeter/pause")
+    task = await platform.submit("greeter.greet", {"name": "Ada"})
+
+    async with (
+        httpx.AsyncClient(base_url=platform.url, timeout=10) as client,
+        client.stream("GET", f"/v1/tasks/{task.id}/events") as stream,
+    ):
+        lines = stream.aiter_lines()
+        await anext(lines)
+        during = await numbers(platform)
+
+    assert of(during, "backhaul_watchers", transport="sse") == 1
+    assert of(during, "backhaul_watchers", transport="websocket") == 0
+    assert of(during, "backhaul_watched_tasks") == 1
 
 
 async def test_openmetrics_is_served_to_who_prefers_it(platform: Harness) -> None:

@@ -136,6 +136,11 @@ class TaskQuery:
 class Store(WebhookStore, Protocol):
     """See the module's docstring for what holds of every method."""
 
+    @property
+    def failures(self) -> int:
+        """How many calls have raised `StoreUnavailable` so far."""
+        ...
+
     async def start(self) -> None:
         """Connect. Raises `StoreUnavailable`, or `ConfigurationError` if the schema is not what this version needs."""
         ...
@@ -223,14 +228,12 @@ class Store(WebhookStore, Protocol):
         ...
 
     async def end_leases(self) -> None:
-        """End the lease of every worker now: for a platform that has its store to itself and has just started, so that
-        no worker of before can still be at work."""
+        """End every lease now: for a platform that is alone and has just started, so no worker is left of before."""
         ...
 
     async def owed(self, age: timedelta, limit: int) -> list[Dispatch]:
-        """Outbox entries older than `age`, in order of their commit, locked against other sweepers for as long as
-        it takes to publish them (30 s): left behind by a crash or a broker outage. At most `limit`, and no more than
-        memory bears, but at least one if there is one."""
+        """Outbox entries older than `age`, in order of their commit, locked against other sweepers while they are
+        published (30 s): left by a crash or an outage. At most `limit`, no more than memory bears, but at least one."""
         ...
 
     async def settle(self, outbox_ids: Sequence[str]) -> None:
