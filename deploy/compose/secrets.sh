@@ -22,4 +22,4 @@ write worker/amqp_url "amqp://backhaul:$(cat rabbitmq/password)@rabbitmq:5672/%2
 write platform/amqp_url "$(cat worker/amqp_url)"
 write platform/database_url "postgresql://backhaul:$(cat postgres/password)@postgres:5432/backhaul"
 write platform/secret_key "$(random)"
-chown backhaul client   # the key of the API is made later, by `keys`
+chown backhaul client prometheus   # their keys of the API are made later, by `keys`

@@ -88,7 +88,7 @@ def test_what_is_ours_runs_with_no_more_rights_than_it_needs() -> None:
 
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if service.get("environment")])
 def test_every_secret_that_is_read_is_made_for_its_reader(name: str) -> None:
-    made = (ROOT / "deploy/compose/secrets.sh").read_text() + "write client/api_key by key.sh"
+    made = (ROOT / "deploy/compose/secrets.sh").read_text() + "write client/api_key by keys.sh"
     files = [str(value) for value in SERVICES[name]["environment"].values() if str(value).startswith("/run/secrets/")]
     (volume,) = (mount for mount in SERVICES[name]["volumes"] if mount.endswith("-secrets:/run/secrets:ro"))
 
@@ -97,3 +97,17 @@ def test_every_secret_that_is_read_is_made_for_its_reader(name: str) -> None:
     assert files
     for file in files:
         assert f"write {reader}/{Path(file).name} " in made
+
+
+def test_prometheus_finds_every_process_by_the_name_of_its_service() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/observability/prometheus.yml").read_text())
+    found = {
+        name
+        for scraped in configuration["scrape_configs"]
+        for lookup in scraped["dns_sd_configs"]
+        for name in lookup["names"]
+    }
+
+    assert found == {"gateway", "ledger", "notifier", "rabbitmq"} | EXAMPLES
+    for name in found:
+        assert set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"])
