@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aio_pika import IncomingMessage, RobustConnection
-from aio_pika.exceptions import AMQPError, MessageProcessError
+from aio_pika.exceptions import MessageProcessError
 from faststream.exceptions import FastStreamException
 from faststream.middlewares import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from yarl import URL
 
+from backhaul.broker.rabbitmq.errors import CONNECT_ERRORS
 from backhaul.broker.rabbitmq.tolerance import TolerantConnection
 
-HEARING_ERRORS = (AMQPError, FastStreamException, MessageProcessError, OSError, TimeoutError, RuntimeError)
-"""What starting to hear a queue may raise."""
+HEARING_ERRORS = (*CONNECT_ERRORS, FastStreamException, MessageProcessError, StopAsyncIteration)
+"""What starting to hear a queue may raise (`StopAsyncIteration`: the broker, or a proxy before it, hung up at once)."""
 MOST_CREDIT = 65_535
 _SETTLE_TIMEOUT = 5.0
 _CONNECT_TIMEOUT = 10.0
