@@ -141,6 +141,10 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("postgresql://backhaul:backhaul@127.0.0.1:5432/backhaul")
     """The store: `postgresql://user:password@host:port/name` or `sqlite:///path`."""
 
+    rabbitmq_management_url: SecretStr | None = None
+    """RabbitMQ's management API, for policies and the doctor: `http://user:password@host:15672`; without a user it is
+    that of `amqp_url`. None: it is not asked, and policies are left alone."""
+
     host: str = "127.0.0.1"
     """The address that HTTP is served on."""
 

@@ -40,7 +40,7 @@ async def test_a_deployment_in_good_order_is_well(amqp_url: str, database_url: s
 
     assert {finding.about: finding.severity for finding in found.findings if finding.about != "database"} == {
         "settings": OK, "schema": OK, "clock": OK, "API": NOTE,
-        "broker": OK, "permissions": OK, "topology": OK, "delivery timeout": OK,
+        "broker": OK, "permissions": OK, "topology": OK, "policies": NOTE, "delivery timeout": OK,
     }  # fmt: skip
     assert not [finding for finding in found.findings if finding.severity is FAULT]
 

@@ -1,6 +1,7 @@
 """Users of RabbitMQ with the least that each role needs: with them all works, and what they must not is refused."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,21 +16,30 @@ from backhaul.broker.rabbitmq import RabbitBroker, inspect_broker
 from backhaul.core import topology
 from backhaul.core.clock import SystemClock
 from backhaul.core.permissions import GATEWAY, LEDGER, Grants, Operation, Permission, worker
+from backhaul.core.policies import OLDEST
 from backhaul.gateway import create_app
 from backhaul.settings import Settings
 from backhaul.store import upgrade
-from backhaul.wiring import open_store
+from backhaul.wiring import check_topology, open_store
+from backhaul.wiring.definitions import rabbitmq_definitions
 from backhaul.wiring.platform import Platform
 from tests.support.rabbitmq import PrivateRabbitMQ
 
 pytestmark = pytest.mark.timeout(120)
 
 PATIENCE = 30
-USERS: Mapping[str, Grants] = {
+SERVICES = {"talk": ["talk"], "ears": ["ears"]}
+USERS = {
+    "gateway": "backhaul-gateway",
+    "ledger": "backhaul-ledger",
+    "talk": "backhaul-worker-talk",
+    "ears": "backhaul-worker-ears",
+}
+NEEDS: Mapping[str, Grants] = {
     "gateway": GATEWAY,
     "ledger": LEDGER,
-    "talk": worker({"talk": ("talk",)}),
-    "ears": worker({"ears": ("ears",)}),
+    "talk": worker({"talk": ["talk"]}),
+    "ears": worker({"ears": ["ears"]}),
 }
 
 talk, ears = Service("talk", version="1.0.0"), Service("ears", version="1.0.0")
@@ -67,15 +77,12 @@ class Deployed:
 
 @pytest.fixture
 async def urls(private_rabbitmq: PrivateRabbitMQ) -> Mapping[str, str]:
+    """Of a vhost that was set up by the files of `backhaul topology export` alone, by user."""
     vhost = await private_rabbitmq.create_vhost()
-    admin = RabbitBroker(vhost, name="deploy")
-    await admin.start()
-    await admin.declare(topology.platform(1))
-    await admin.declare(topology.task_queues(["talk", "ears"]))
-    await admin.stop()
-    return {
-        name: await private_rabbitmq.create_user(name, **grants.patterns(), url=vhost) for name, grants in USERS.items()
-    }
+    files = rabbitmq_definitions(SERVICES, shards=1, release=OLDEST, vhost=vhost.rsplit("/", 1)[1])
+    for content in files.values():
+        await private_rabbitmq.import_definitions(json.dumps(content))
+    return {name: private_rabbitmq.url_as(user, vhost) for name, user in USERS.items()}
 
 
 @asynccontextmanager
@@ -144,6 +151,14 @@ async def test_each_role_does_its_work_with_a_user_of_its_own(
     assert "ACCESS_REFUSED" not in caplog.text
 
 
+async def test_what_is_imported_is_what_is_declared(urls: Mapping[str, str]) -> None:
+    settings = Settings.model_validate({"amqp_url": urls["ledger"]})
+
+    misfits = await asyncio.to_thread(check_topology, settings)
+
+    assert misfits == []
+
+
 FORBIDDEN = {
     "talk": [
         (Operation.READ, "backhaul.tasks.ears"),
@@ -183,7 +198,7 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("user", FORBIDDEN)
 async def test_what_a_user_needs_is_allowed_and_what_it_must_not_is_refused(urls: Mapping[str, str], user: str) -> None:
-    needed = set(USERS[user].samples())
+    needed = set(NEEDS[user].samples())
     forbidden = {Permission(*each) for each in FORBIDDEN[user]}
 
     facts = await inspect_broker(urls[user], needed | forbidden)

@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.support.databases import create_database, drop_database
 from tests.support.missing import ServerMissingError
 from tests.support.postgresql import PrivatePostgreSQL
-from tests.support.rabbitmq import PrivateRabbitMQ
+from tests.support.rabbitmq import PrivateRabbitMQ, installed_rabbitmq
 from tests.support.servers import (
     PostgreSQLServer,
     RabbitMQServer,
@@ -91,6 +91,13 @@ def strict_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]
 
 
 @pytest.fixture(scope="module")
+def managed_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
+    """A broker of this test module's own, from the installed program, with its management API."""
+    with _provide(request.config, _managed_rabbitmq) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def private_postgresql(request: pytest.FixtureRequest) -> Iterator[PrivatePostgreSQL]:
     """A database server of this test module's own, running and with fsync, to stop, kill and freeze."""
     with _provide(request.config, _own_postgresql) as server:
@@ -104,6 +111,12 @@ def _own_rabbitmq(acknowledgement_timeout: timedelta | None = None) -> PrivateRa
             "no RabbitMQ that tests may kill: install the package rabbitmq-server, or start Docker"
         )
     return broker
+
+
+def _managed_rabbitmq() -> PrivateRabbitMQ:
+    if installed_rabbitmq() is None:
+        raise ServerMissingError("no RabbitMQ with its management API: install the package rabbitmq-server")
+    return PrivateRabbitMQ(management=True)
 
 
 def _own_postgresql() -> PrivatePostgreSQL:

@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import subprocess
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -51,13 +52,20 @@ class PrivateRabbitMQ(PrivateServer):
     """A RabbitMQ node; `program` is its start script, else the installed one.
 
     `acknowledgement_timeout`: how long a delivery may stay unacknowledged before its channel is closed (None: 30
-    minutes, as ever). It is looked at once in half a second then, and not once in a minute.
+    minutes, as ever). It is looked at once in half a second then, and not once in a minute. `management`: with the
+    plugin for its HTTP API.
     """
 
     name = "RabbitMQ"
     logs = ("start.log", "rabbitmq.log")
 
-    def __init__(self, program: Path | None = None, *, acknowledgement_timeout: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        program: Path | None = None,
+        *,
+        acknowledgement_timeout: timedelta | None = None,
+        management: bool = False,
+    ) -> None:
         script = program or installed_rabbitmq()
         if script is None:
             raise RuntimeError("RabbitMQ is not installed here: install the package rabbitmq-server")
@@ -66,6 +74,7 @@ class PrivateRabbitMQ(PrivateServer):
         self._arguments = f"-kernel inet_dist_use_interface {{127,0,0,1}} {erlang_arguments(acknowledgement_timeout)}"
         self._password = secrets.token_hex(8)
         self._port, self._epmd_port = free_port(), free_port()
+        self._management_port = free_port() if management else None
         self._node = f"backhaul-{secrets.token_hex(4)}@localhost"
         self._env = self._environment()
         self._console: ErlangConsole | None = None
@@ -74,6 +83,23 @@ class PrivateRabbitMQ(PrivateServer):
     def url(self) -> str:
         """The URL of the default vhost."""
         return self._url_of("%2F")
+
+    @property
+    def management_url(self) -> str:
+        """The URL of the management API, if there is to be one."""
+        return f"http://{USER}:{self._password}@{LOOPBACK}:{self._management_port}"
+
+    async def import_definitions(self, content: str) -> None:
+        """What `rabbitmqctl import_definitions` does. Users among them get the password of our own."""
+        encoded = b64encode(content.encode()).decode()
+        await self.evaluate(f'ok = rabbit_definitions:import_raw(base64:decode("{encoded}"))')
+        for user in json.loads(content).get("users", ()):
+            given = f'<<"{user["name"]}">>, <<"{self._password}">>, <<"tests">>'
+            await self.evaluate(f"rabbit_auth_backend_internal:change_password({given})")
+
+    def url_as(self, name: str, url: str | None = None) -> str:
+        """The `url` (None: of the default vhost) of another of our users."""
+        return (url or self.url).replace(f"//{USER}:", f"//{name}:")
 
     async def create_vhost(self) -> str:
         """The URL of a new, empty vhost."""
@@ -96,7 +122,7 @@ class PrivateRabbitMQ(PrivateServer):
             f'_ = (catch rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"{self._password}">>, <<"tests">>)), '
             f'rabbit_auth_backend_internal:set_permissions(<<"{name}">>, <<"{vhost}">>, {patterns}, <<"tests">>)'
         )
-        return (url or self.url).replace(f"//{USER}:", f"//{name}:")
+        return self.url_as(name, url)
 
     async def queues(self, url: str) -> dict[str, QueueDepth]:
         """Every queue of a vhost. Counts of quorum queues may be half a second old."""
@@ -167,14 +193,16 @@ class PrivateRabbitMQ(PrivateServer):
         folder = self._sandbox.folder
         (folder / "home").mkdir()
         self._sandbox.write("home/.erlang.cookie", secrets.token_hex(16), mode=0o400)
-        self._sandbox.write("enabled_plugins", "[].\n")
+        managed = self._management_port is not None
+        self._sandbox.write("enabled_plugins", f"[{'rabbitmq_management' if managed else ''}].\n")
         self._sandbox.write(
             "rabbitmq.conf",
             f"listeners.tcp.1 = {LOOPBACK}:{self._port}\n"
             f"default_user = {USER}\n"
             f"default_pass = {self._password}\n"
             f"log.file = {folder / 'rabbitmq.log'}\n"
-            "disk_free_limit.absolute = 50MB\n",
+            "disk_free_limit.absolute = 50MB\n"
+            + (f"management.tcp.ip = {LOOPBACK}\nmanagement.tcp.port = {self._management_port}\n" if managed else ""),
         )
 
     def _environment(self) -> dict[str, str]:

@@ -1,5 +1,8 @@
 """Commands that prepare a deployment: the schema of the database, the topology on the broker."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from backhaul.cli.session import settings
@@ -46,6 +49,41 @@ def topology_apply() -> None:
     for misfit in apply_topology(settings()):
         say(f"{misfit.thing} {misfit.fact}: {misfit.remedy}")
     print("the topology is in place")
+
+
+@topology.command("export")
+def topology_export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files are written.")] = Path(
+        "deploy/rabbitmq"
+    ),
+    service: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:QUEUE,…]", help="A service, for a user of its workers; may be repeated."),
+    ] = None,
+    vhost: Annotated[str, typer.Option(help="The vhost that it is all in.")] = "/",
+    rabbitmq: Annotated[str, typer.Option(metavar="VERSION", help="What it is for: 3.10, 4.1, …")] = "3.10",
+) -> None:
+    """Write definitions files for RabbitMQ: all that is declared with its policies, and a user for each role."""
+    from backhaul.wiring import write_definitions
+
+    services = dict(map(_service, service or ()))
+    shards = settings().ledger_shards
+    for path in write_definitions(folder, services, shards=shards, release=_release(rabbitmq), vhost=vhost):
+        print(path)
+
+
+def _service(text: str) -> tuple[str, list[str]]:
+    name, _, queues = text.partition(":")
+    return name, queues.split(",") if queues else [name]
+
+
+def _release(text: str) -> tuple[int, int]:
+    from backhaul.cli.faults import Misuse
+
+    parts = text.split(".")
+    if len(parts) < 2 or not all(part.isdigit() for part in parts):
+        raise Misuse(f"{text!r} is no version of RabbitMQ: write it as 3.10 or 4.1")
+    return int(parts[0]), int(parts[1])
 
 
 @topology.command("check")

@@ -3,6 +3,7 @@
 from backhaul.wiring.adapters import open_broker, open_store
 from backhaul.wiring.apikeys import create_api_key, list_api_keys, revoke_api_key
 from backhaul.wiring.contracts import broken_contracts, drifted_contracts, write_contracts
+from backhaul.wiring.definitions import write_definitions
 from backhaul.wiring.doctor import Examination, examine
 from backhaul.wiring.maintenance import apply_topology, check_database, check_topology, upgrade_database
 from backhaul.wiring.processes import run_gateway, run_ledger, run_notifier, run_server, run_worker
@@ -29,4 +30,5 @@ __all__ = [
     "upgrade_database",
     "webhook_secret",
     "write_contracts",
+    "write_definitions",
 ]

@@ -6,6 +6,7 @@ from backhaul.core import topology
 from backhaul.core.topology import Misfit
 from backhaul.settings import Settings
 from backhaul.wiring.adapters import open_broker
+from backhaul.wiring.policies import apply_policies, misfitting_policies
 
 
 def upgrade_database(settings: Settings) -> None:
@@ -23,14 +24,19 @@ def check_database(settings: Settings) -> str | None:
 
 
 def apply_topology(settings: Settings) -> list[Misfit]:
-    """Make everything stand on the broker, and clear away what is left of another number of shards. Returns what is
-    still in use, and left for later. Raises `BrokerUnavailable` or `ConfigurationError`."""
+    """Make everything stand on the broker, set its policies if its management API is named, and clear away what is left
+    of another number of shards. Returns what is still in use, and left for later. Raises `BrokerUnavailable` or
+    `ConfigurationError`."""
     return asyncio.run(_apply(settings))
 
 
 def check_topology(settings: Settings) -> list[Misfit]:
     """What is missing on the broker, differs, or is left over. Raises `BrokerUnavailable`."""
-    return asyncio.run(misfits(settings))
+
+    async def all_misfits() -> list[Misfit]:
+        return await misfits(settings) + await misfitting_policies(settings)
+
+    return asyncio.run(all_misfits())
 
 
 async def _apply(settings: Settings) -> list[Misfit]:
@@ -42,13 +48,14 @@ async def _apply(settings: Settings) -> list[Misfit]:
         await broker.declare(topology.platform(settings.ledger_shards))
         shards = Shards(broker, settings.ledger_shards)
         await shards.part()
+        await apply_policies(settings)
         return [] if await shards.retire() else await shards.surplus()
     finally:
         await broker.stop()
 
 
 async def misfits(settings: Settings) -> list[Misfit]:
-    """`check_topology`, inside an event loop."""
+    """Of exchanges and queues. Raises as `check_topology` does."""
     from backhaul.ledger.shards import Shards
 
     broker = open_broker(settings, "backhaul topology check")

@@ -29,9 +29,9 @@ async def declare(session: Session, topology: Topology) -> None:
     channel = await session.channel()
     try:
         for exchange in topology.exchanges:
-            await _make(channel, f"exchange {exchange.name}", _exchange(exchange))
+            await _make(channel, f"exchange {exchange.name}", exchange_frame(exchange))
         for queue in topology.queues:
-            await _make(channel, f"queue {queue.name}", _queue(queue))
+            await _make(channel, f"queue {queue.name}", queue_frame(queue))
         if topology.bindings:
             await _make(channel, "a binding", *(_bind(binding) for binding in topology.bindings))
     finally:
@@ -44,8 +44,10 @@ async def check(session: Session, topology: Topology) -> list[Misfit]:
     `session` is for this alone: RabbitMQ closes the whole connection of who asks a queue without a process.
     Raises `ChannelLost` and `TimeoutError`.
     """
-    wanted = [(f"exchange {exchange.name}", _exists(exchange), _exchange(exchange)) for exchange in topology.exchanges]
-    wanted += [(f"queue {queue.name}", _stands(queue.name), _queue(queue)) for queue in topology.queues]
+    wanted: list[tuple[str, Frame, Frame]] = [
+        (f"exchange {exchange.name}", _exists(exchange), exchange_frame(exchange)) for exchange in topology.exchanges
+    ]
+    wanted += [(f"queue {queue.name}", _stands(queue.name), queue_frame(queue)) for queue in topology.queues]
     misfits = [await _misfit(session, *thing) for thing in wanted]
     return [misfit for misfit in misfits if misfit is not None]
 
@@ -154,7 +156,8 @@ def _exists(exchange: Exchange) -> Frame:
     return ExchangeMethods.Declare(exchange=exchange.name, exchange_type=exchange.kind.value, passive=True)
 
 
-def _exchange(exchange: Exchange) -> Frame:
+def exchange_frame(exchange: Exchange) -> ExchangeMethods.Declare:
+    """What makes it, durable."""
     arguments: FieldTable = {"alternate-exchange": exchange.alternate} if exchange.alternate else {}
     return ExchangeMethods.Declare(
         exchange=exchange.name, exchange_type=exchange.kind.value, durable=True, arguments=arguments
@@ -165,7 +168,8 @@ def _stands(queue: str) -> Frame:
     return QueueMethods.Declare(queue=queue, passive=True)
 
 
-def _queue(queue: Queue) -> Frame:
+def queue_frame(queue: Queue) -> QueueMethods.Declare:
+    """What makes it, durable, with all of its arguments."""
     arguments = _owned() if queue.owned else _quorum(queue)
     return QueueMethods.Declare(queue=queue.name, durable=True, arguments=arguments)
 

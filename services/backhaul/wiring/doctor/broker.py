@@ -8,6 +8,7 @@ from backhaul.core.errors import BackhaulError
 from backhaul.core.findings import Finding, fault, ok, warning
 from backhaul.core.permissions import ROLES, Grants
 from backhaul.settings import Settings
+from backhaul.wiring.doctor import managed
 
 if TYPE_CHECKING:
     from backhaul.broker.rabbitmq import BrokerFacts
@@ -37,6 +38,7 @@ async def examine(settings: Settings, role: str | None) -> list[Finding]:
             *_sizes(settings, facts),
             _permissions(facts, role),
             *await _topology(settings),
+            *await managed.examine(settings),
             _acknowledgements(settings),
         ]
     except BackhaulError as error:
