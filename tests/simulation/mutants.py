@@ -312,9 +312,9 @@ def a_reconnect_forgets_its_cursor() -> AbstractContextManager[Any]:
         watcher: Any,
         snapshot: Any,
         cursor: int | None,
-        links: Any = None,
+        *others: Any,
     ) -> None:
         later = None if cursor is None else min(cursor + 1, snapshot.record.seq)
-        real(reading, feed, store, clock, watcher, snapshot, later, links)
+        real(reading, feed, store, clock, watcher, snapshot, later, *others)
 
     return patch.object(Reading, "__init__", begin)

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from datetime import timedelta
-from functools import partial
 
 from starlette.types import Message, Receive, Send
 
@@ -184,10 +183,8 @@ class Conversation:
         gateway = self._gateway
         snapshot = await gateway.lookup.task(self._identity.tenant, wanted.task_id)
         check_cursor(wanted.after, snapshot.record.seq)
-        token = partial(gateway.links.token, issuer=self._identity)
-        subscription.reading = Reading(
-            gateway.feed, gateway.store, gateway.clock, subscription, snapshot, wanted.after, token
-        )
+        parts = (gateway.feed, gateway.store, gateway.clock)
+        subscription.reading = Reading(*parts, subscription, snapshot, wanted.after, gateway.links, self._identity)
         return snapshot.record
 
     async def _submit(self, fields: dict[str, Json], ref: Ref | None) -> None:

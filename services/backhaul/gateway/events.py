@@ -1,7 +1,6 @@
 """`GET /v1/tasks/{id}/events`: a task's log, as a stream or as JSON."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -61,8 +60,9 @@ class Events:
             if not is_task_id(task_id):
                 raise self._gateway.lookup.missing(task_id)
             with self._gateway.limits.streaming(request.identity), self._gateway.feed.watch(TaskId(task_id)) as watcher:
-                snapshot = known or await self._gateway.lookup.task(tenant, task_id)
-                answer = self._opened(request, watcher, snapshot, cursor, headers)
+                # No name for the snapshot: this block may last for hours, and needs it only to begin.
+                read = self._gateway.lookup.task
+                answer = self._opened(request, watcher, known or await read(tenant, task_id), cursor, headers)
                 await answer(scope, receive, send)
 
         return respond
@@ -75,8 +75,8 @@ class Events:
         if cursor == record.seq and record.status.done:
             return Empty(204)
         gateway = self._gateway
-        token = partial(gateway.links.token, issuer=request.identity)
-        reading = Reading(gateway.feed, gateway.store, gateway.clock, watcher, snapshot, cursor, token)
+        parts = (gateway.feed, gateway.store, gateway.clock)
+        reading = Reading(*parts, watcher, snapshot, cursor, gateway.links, request.identity)
         return EventStream(gateway.feed, watcher, reading, request, headers)
 
     async def _page(self, tenant: str, task_id: str, after: int, limit: int) -> Reply:

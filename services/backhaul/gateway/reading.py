@@ -1,19 +1,17 @@
 """Reading one task's log from a cursor on: what is old from the store, what is new from the topic."""
 
-from collections.abc import Callable
-
 from backhaul.core.clock import Clock
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.store import Store
-from backhaul.core.record import Record, Snapshot
+from backhaul.core.record import Snapshot
 from backhaul.core.rendering import gap_event_json, snapshot_event_json
 from backhaul.gateway.audit import event_frame
 from backhaul.gateway.feed import Feed
+from backhaul.gateway.identity import Identity
+from backhaul.gateway.links import StreamLinks
 from backhaul.gateway.patience import answered
 from backhaul.gateway.topic import Frame, Watcher, frame
 from backhaul_contracts.events import GAP, SNAPSHOT
-
-Token = Callable[[Record], str | None]
 
 _PAGE = 256
 
@@ -22,8 +20,23 @@ class Reading:
     """Give `snapshot` as it was read while `watcher` was watching, and `cursor` not beyond its `seq`.
 
     Without a cursor it begins with `task.snapshot`. Frames come in order and without holes (I7); where the log itself
-    has lost events, `stream.gap` stands for them. `token` makes the one in the link of the task that both show.
+    has lost events, `stream.gap` stands for them. `links` are for the tasks that both show, `reader` is who gets them.
     """
+
+    __slots__ = (
+        "_clock",
+        "_cursor",
+        "_feed",
+        "_in_store",
+        "_links",
+        "_opening",
+        "_reader",
+        "_store",
+        "_tenant",
+        "_terminal",
+        "_topic",
+        "_watcher",
+    )
 
     def __init__(
         self,
@@ -33,12 +46,14 @@ class Reading:
         watcher: Watcher,
         snapshot: Snapshot,
         cursor: int | None,
-        token: Token,
+        links: StreamLinks,
+        reader: Identity,
     ) -> None:
         self._feed = feed
         self._store = store
         self._clock = clock
-        self._token = token
+        self._links = links
+        self._reader = reader
         self._watcher = watcher
         self._topic = watcher.topic
         self._tenant = snapshot.record.tenant
@@ -73,7 +88,7 @@ class Reading:
     def _open(self, snapshot: Snapshot) -> list[Frame]:
         self._opening = None
         self._terminal = snapshot.record.status.done
-        shown = snapshot_event_json(snapshot, self._clock.now(), self._token(snapshot.record))
+        shown = snapshot_event_json(snapshot, self._clock.now(), self._links.token(snapshot.record, self._reader))
         return [frame(snapshot.record.seq, SNAPSHOT, shown.encode())]
 
     def _passed(self, frames: list[Frame]) -> list[Frame]:
@@ -99,5 +114,5 @@ class Reading:
         self._cursor = snapshot.record.seq
         self._terminal = snapshot.record.status.done
         self._feed.learn(self._watcher, self._cursor, ended=self._terminal)
-        shown = gap_event_json(snapshot, self._clock.now(), self._token(snapshot.record))
+        shown = gap_event_json(snapshot, self._clock.now(), self._links.token(snapshot.record, self._reader))
         return [frame(self._cursor, GAP, shown.encode())]

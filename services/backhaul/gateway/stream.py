@@ -42,6 +42,8 @@ class EventStream:
     nothing for a minute is let go. The end of a stream does nothing to any task.
     """
 
+    __slots__ = ("_feed", "_headers", "_pulse", "_reading", "_request", "_watcher")
+
     def __init__(
         self, feed: Feed, watcher: Bell, reading: Source, request: Request, headers: Iterable[Header] = ()
     ) -> None:
