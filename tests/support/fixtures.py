@@ -33,14 +33,14 @@ Server = TypeVar("Server")
 @pytest.fixture(scope="session")
 def rabbitmq_server(request: pytest.FixtureRequest) -> Iterator[RabbitMQServer]:
     """The session's broker, shared by all tests: work in a vhost of your own (`amqp_url`)."""
-    with closing(_provide(request.config, rabbitmq)) as server:
+    with closing(provided(request.config, rabbitmq)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(request: pytest.FixtureRequest) -> Iterator[PostgreSQLServer]:
     """The session's database server, shared by all tests: work in a database of your own (`database_url`)."""
-    with closing(_provide(request.config, lambda: postgresql(fsync=False))) as server:
+    with closing(provided(request.config, lambda: postgresql(fsync=False))) as server:
         yield server
 
 
@@ -79,28 +79,28 @@ async def module_database_url(postgresql_server: PostgreSQLServer) -> AsyncItera
 @pytest.fixture(scope="module")
 def private_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
     """A broker of this test module's own, running, to stop, kill and freeze."""
-    with _provide(request.config, _own_rabbitmq) as server:
+    with provided(request.config, _own_rabbitmq) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def strict_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
     """A broker of this test module's own that closes the channel of who keeps a delivery for longer than 3 s."""
-    with _provide(request.config, lambda: _own_rabbitmq(acknowledgement_timeout=timedelta(seconds=3))) as server:
+    with provided(request.config, lambda: _own_rabbitmq(acknowledgement_timeout=timedelta(seconds=3))) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def managed_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
     """A broker of this test module's own, from the installed program, with its management API."""
-    with _provide(request.config, _managed_rabbitmq) as server:
+    with provided(request.config, _managed_rabbitmq) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def private_postgresql(request: pytest.FixtureRequest) -> Iterator[PrivatePostgreSQL]:
     """A database server of this test module's own, running and with fsync, to stop, kill and freeze."""
-    with _provide(request.config, _own_postgresql) as server:
+    with provided(request.config, _own_postgresql) as server:
         yield server
 
 
@@ -126,7 +126,7 @@ def _own_postgresql() -> PrivatePostgreSQL:
     return database
 
 
-def _provide(config: pytest.Config, make: Callable[[], Server]) -> Server:
+def provided(config: pytest.Config, make: Callable[[], Server]) -> Server:
     try:
         return make()
     except ServerMissingError as missing:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.certificates import Certificates
 from tests.support.erlang import ErlangConsole
 from tests.support.ports import LOOPBACK, await_true, free_port, listens, speaks_amqp
 from tests.support.private import START_TIMEOUT, PrivateServer
@@ -53,7 +54,7 @@ class PrivateRabbitMQ(PrivateServer):
 
     `acknowledgement_timeout`: how long a delivery may stay unacknowledged before its channel is closed (None: 30
     minutes, as ever). It is looked at once in half a second then, and not once in a minute. `management`: with the
-    plugin for its HTTP API.
+    plugin for its HTTP API. `tls`: it serves TLS too, with these certificates.
     """
 
     name = "RabbitMQ"
@@ -65,6 +66,7 @@ class PrivateRabbitMQ(PrivateServer):
         *,
         acknowledgement_timeout: timedelta | None = None,
         management: bool = False,
+        tls: Certificates | None = None,
     ) -> None:
         script = program or installed_rabbitmq()
         if script is None:
@@ -75,6 +77,7 @@ class PrivateRabbitMQ(PrivateServer):
         self._password = secrets.token_hex(8)
         self._port, self._epmd_port = free_port(), free_port()
         self._management_port = free_port() if management else None
+        self._tls, self._tls_port = tls, free_port() if tls is not None else None
         self._node = f"backhaul-{secrets.token_hex(4)}@localhost"
         self._env = self._environment()
         self._console: ErlangConsole | None = None
@@ -88,6 +91,11 @@ class PrivateRabbitMQ(PrivateServer):
     def management_url(self) -> str:
         """The URL of the management API, if there is to be one."""
         return f"http://{USER}:{self._password}@{LOOPBACK}:{self._management_port}"
+
+    @property
+    def tls_url(self) -> str:
+        """The URL of the default vhost over TLS, if there are certificates; of whom nobody has heard by it."""
+        return self.url.replace("amqp:", "amqps:").replace(f":{self._port}/", f":{self._tls_port}/")
 
     async def import_definitions(self, content: str) -> None:
         """What `rabbitmqctl import_definitions` does. Users among them get the password of our own."""
@@ -202,8 +210,21 @@ class PrivateRabbitMQ(PrivateServer):
             f"default_pass = {self._password}\n"
             f"log.file = {folder / 'rabbitmq.log'}\n"
             "disk_free_limit.absolute = 50MB\n"
-            + (f"management.tcp.ip = {LOOPBACK}\nmanagement.tcp.port = {self._management_port}\n" if managed else ""),
+            + (f"management.tcp.ip = {LOOPBACK}\nmanagement.tcp.port = {self._management_port}\n" if managed else "")
+            + self._encrypted(),
         )
+
+    def _encrypted(self) -> str:
+        """The lines of the configuration that TLS takes, after its files have been written."""
+        if self._tls is None:
+            return ""
+        files = {
+            "cacertfile": self._sandbox.write("ca.pem", self._tls.authority),
+            "certfile": self._sandbox.write("server.pem", self._tls.certificate),
+            "keyfile": self._sandbox.write("server.key", self._tls.key),
+        }
+        lines = [f"ssl_options.{name} = {path}" for name, path in files.items()]
+        return "\n".join([f"listeners.ssl.1 = {LOOPBACK}:{self._tls_port}", *lines, ""])
 
     def _environment(self) -> dict[str, str]:
         folder = self._sandbox.folder

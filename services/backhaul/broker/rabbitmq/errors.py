@@ -14,6 +14,9 @@ RESOURCE_LOCKED = 405
 PRECONDITION_FAILED = 406
 NOT_ALLOWED = 530
 
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""How OpenSSL calls it, in whatever error it comes."""
+
 CONNECT_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError)
 """What opening a connection by aiormq may raise (`RuntimeError`: it closed itself meanwhile)."""
 
@@ -53,6 +56,12 @@ def refusal(url: URL, error: BaseException, farewell: Connection.Close | None) -
         return Refusal(
             f"RabbitMQ at {broker} refuses the vhost ({text}): create it with `rabbitmqctl add_vhost` "
             "and grant access with `rabbitmqctl set_permissions`",
+            final=True,
+        )
+    if _UNTRUSTED in str(error):
+        return Refusal(
+            f"RabbitMQ at {broker} shows a certificate that is not trusted here ({error}): add ?cafile=FILE to "
+            "BACKHAUL_AMQP_URL, with the certificate of its authority",
             final=True,
         )
     if isinstance(error, TimeoutError):
