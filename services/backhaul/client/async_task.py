@@ -12,6 +12,7 @@ from backhaul.client.output import Output
 from backhaul.client.stream import EventStream
 from backhaul.client.submission import Length, plain
 from backhaul_contracts.events import SNAPSHOT, TERMINAL_EVENTS, Event
+from backhaul_contracts.ids import new_id
 from backhaul_contracts.tasks import Status, Task
 from backhaul_contracts.wire import parse_duration
 
@@ -85,9 +86,10 @@ class AsyncTask:
         return await self._update("POST", f"{self._path}/retry", repeatable=False)
 
     async def replay(self, *, input: Any = ...) -> "AsyncTask":
-        """A new task like this one, with another input if one is given."""
+        """A new task like this one, with another input if one is given. A random key makes it safe to repeat."""
+        headers = {"Idempotency-Key": new_id("req")}
         body = {} if input is ... else {"input": input}
-        response = await self._connection.call("POST", f"{self._path}/replay", body=body, repeatable=False)
+        response = await self._connection.call("POST", f"{self._path}/replay", headers=headers, body=body)
         return AsyncTask(self._connection, answers.value(Task, response))
 
     async def delete(self) -> None:

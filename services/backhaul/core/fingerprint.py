@@ -4,8 +4,6 @@ import hashlib
 import json
 from typing import Any
 
-_EXACT = 2**53
-
 
 def fingerprint(kind: str, input: Any) -> str:
     """Equal for equal kind and input, whatever the order of members and the spelling of numbers.
@@ -22,6 +20,6 @@ def _normal(value: Any) -> Any:
         return {name: _normal(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_normal(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

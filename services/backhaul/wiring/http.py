@@ -4,6 +4,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,6 +16,8 @@ from backhaul.wiring.websocket import PING_EVERY, PONG_WITHIN, WebSocketConnecti
 
 _BACKLOG = 2_048
 _GOODBYE_SECONDS = 5
+_UNANSWERED = timedelta(seconds=60)
+"""How long a peer may acknowledge nothing: one that has vanished without a word is found by the next sign of life."""
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the proxies in front keep theirs (nginx: 60 s), so that they never send into a connection just closed."""
 
@@ -87,6 +90,8 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host}: {error.strerror}: set BACKHAUL_HOST") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # where there is none, the system gives up after a quarter of an hour
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED // timedelta(milliseconds=1))
     try:
         listener.bind(address)
     except OSError as error:

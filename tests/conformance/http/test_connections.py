@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -53,6 +54,22 @@ async def test_http_1_0_is_spoken(stage: Stage) -> None:
     said = await answer(stage, b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
 
     assert statuses(said) == [200]
+
+
+async def test_a_peer_that_has_vanished_is_not_kept_for_long(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+    made = connection.Connection.connection_made
+
+    def noted(self: connection.Connection, transport: asyncio.Transport) -> None:
+        accepted = transport.get_extra_info("socket")
+        limits.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        made(self, transport)
+
+    monkeypatch.setattr(connection.Connection, "connection_made", noted)
+
+    await answer(stage, GET + CLOSE + b"\r\n")
+
+    assert limits == [60_000]
 
 
 async def test_requests_that_come_at_once_are_answered_in_order(stage: Stage) -> None:

@@ -5,7 +5,7 @@ import pytest
 from backhaul.client import AsyncClient, Conflict, NotSucceeded, TaskCancelled, TaskExpired, TaskFailed
 from backhaul_contracts.problems import ProblemCode
 from tests.unit.client.records import LIFE, TASK_ID, TIME, event, page, snapshot, sse, task
-from tests.unit.client.scripted_gateway import Reply, ScriptedGateway, Stream, refusal
+from tests.unit.client.scripted_gateway import Drop, Reply, ScriptedGateway, Stream, refusal
 
 FAILURE = {"code": "handler_error", "title": "ValueError", "detail": "no sentence", "retryable": True, "attempt": 3}
 
@@ -151,6 +151,16 @@ async def test_a_replay_is_another_task_with_the_same_or_another_input() -> None
 
     assert replayed.id == other
     assert [request.body for request in gateway.requests[1:]] == [{}, {"input": None}]
+
+
+async def test_a_replay_that_may_not_have_arrived_is_repeated_under_the_same_random_key() -> None:
+    again = Reply(202, task(id="tsk_01kz0000000000000000000001", replay_of=TASK_ID))
+    with ScriptedGateway(Reply(body=task("succeeded")), Drop(), again) as gateway:
+        async with AsyncClient(gateway.url) as client:
+            await (await client.get(TASK_ID)).replay()
+
+    first, second = (request.headers["idempotency-key"] for request in gateway.requests[1:])
+    assert first == second
 
 
 async def test_a_deleted_task_is_gone_without_a_word() -> None:
