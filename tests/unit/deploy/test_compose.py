@@ -1,8 +1,15 @@
 """What the compose file starts exists, and is reachable by whom it should be: read, not run, for want of an engine."""
 
+import base64
+import hashlib
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -41,11 +48,11 @@ def test_an_example_is_started_as_the_service_that_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_its_settings_are_known_and_its_secrets_are_in_files(name: str) -> None:
-    for variable in OURS[name].get("environment", {}):
+    for variable, value in OURS[name].get("environment", {}).items():
         setting = variable.removeprefix("BACKHAUL_").removesuffix("_FILE").lower()
         field = Settings.model_fields[setting]
         is_secret = "SecretStr" in str(field.annotation)
-        assert is_secret == variable.endswith("_FILE")
+        assert is_secret == variable.endswith("_FILE") or str(value) == "http://rabbitmq:15672"
 
 
 def test_no_secret_stands_in_the_file() -> None:
@@ -75,7 +82,7 @@ def test_what_stays_up_says_whether_it_is_healthy() -> None:
 def test_a_worker_has_no_way_to_the_store() -> None:
     for name in EXAMPLES:
         assert SERVICES[name]["networks"] == ["broker"]
-        assert SERVICES[name]["volumes"] == ["worker-secrets:/run/secrets:ro"]
+        assert SERVICES[name]["volumes"] == [f"{name}-secrets:/run/secrets:ro"]
     assert SERVICES["postgres"]["networks"] == ["store"]
 
 
@@ -86,17 +93,47 @@ def test_what_is_ours_runs_with_no_more_rights_than_it_needs() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the service `secrets` makes, made twice: the second time changes no secret."""
+    folder = tmp_path_factory.mktemp("secrets")
+    first = _made_by(folder)
+    assert _made_by(folder) == first
+    return folder
+
+
+def _made_by(folder: Path) -> dict[str, str]:
+    program, users = ROOT / "deploy/compose/passwords.py", ROOT / "deploy/rabbitmq/users.json"
+    subprocess.run([sys.executable, program, folder, users, str(os.getuid())], check=True)
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "users.json"]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
+
+
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if service.get("environment")])
-def test_every_secret_that_is_read_is_made_for_its_reader(name: str) -> None:
-    made = (ROOT / "deploy/compose/secrets.sh").read_text() + "write client/api_key by keys.sh"
+def test_every_secret_that_is_read_is_made_for_its_reader(name: str, made: Path) -> None:
     files = [str(value) for value in SERVICES[name]["environment"].values() if str(value).startswith("/run/secrets/")]
     (volume,) = (mount for mount in SERVICES[name]["volumes"] if mount.endswith("-secrets:/run/secrets:ro"))
 
-    reader = volume.partition("-secrets:")[0]
+    folder = made / volume.partition("-secrets:")[0]
 
     assert files
-    for file in files:
-        assert f"write {reader}/{Path(file).name} " in made
+    assert folder.name == "client" or all((folder / Path(file).name).read_text().strip() for file in files)
+    assert f"{volume.partition(':')[0]}:/secrets/{folder.name}" in SERVICES["secrets"]["volumes"]
+
+
+def test_each_role_has_a_user_of_its_own_on_the_broker(made: Path) -> None:
+    users = {user["name"]: user for user in json.loads((made / "rabbitmq/users.json").read_text())["users"]}
+
+    for name, file in {
+        "backhaul-gateway": "platform/gateway_amqp_url",
+        "backhaul-ledger": "platform/ledger_amqp_url",
+        "backhaul-deploy": "platform/deploy_amqp_url",
+        **{f"backhaul-worker-{example}": f"{example}/amqp_url" for example in EXAMPLES},
+    }.items():
+        url = urlsplit((made / file).read_text().strip())
+        assert (url.username, url.hostname) == (name, "rabbitmq")
+        salted = base64.b64decode(users[name]["password_hash"])
+        assert salted[4:] == hashlib.sha256(salted[:4] + (url.password or "").encode()).digest()
 
 
 def test_prometheus_finds_every_process_by_the_name_of_its_service() -> None:
