@@ -11,6 +11,7 @@ import pytest
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
+from backhaul.gateway.identity import anybody
 from backhaul.gateway.patience import answered
 from backhaul.gateway.reading import Reading
 from backhaul.gateway.topic import frame
@@ -363,7 +364,8 @@ async def test_a_database_that_was_set_back_ends_the_stream_instead_of_repeating
     task_id = TaskId((await stage.submit())["id"])
     with stage.gateway.feed.watch(task_id) as watcher:
         snapshot = store.tasks[task_id]
-        reading = Reading(stage.gateway.feed, stage.store, clock, watcher, snapshot, 2, lambda _: None)
+        gateway = stage.gateway
+        reading = Reading(gateway.feed, stage.store, clock, watcher, snapshot, 2, gateway.links, anybody())
         watcher.topic.publish(frame(3, "task.started", b"{}"))
         watcher.topic.publish(frame(4, "task.output", b"{}"))
         watcher.topic._frames.clear()
