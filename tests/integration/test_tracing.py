@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -134,6 +135,28 @@ async def test_a_span_tells_which_task_and_attempt_it_is_of_and_whether_it_faile
     assert not run.status.is_ok
     assert run.status.description == "failed"
     assert not run.events
+
+
+async def test_what_a_handler_traces_by_itself_is_part_of_its_attempt(
+    tracer: OpenTelemetryTracer, exporter: InMemorySpanExporter
+) -> None:
+    own = Service("own")
+    current: dict[str, int] = {}
+
+    @own.handler("own.looped")
+    async def looped(name: str) -> None:
+        current["run own.looped"] = trace.get_current_span().get_span_context().span_id
+
+    @own.handler("own.threaded")
+    def threaded(name: str) -> None:
+        current["run own.threaded"] = trace.get_current_span().get_span_context().span_id
+
+    async with Harness(own, tracer=tracer) as platform:
+        await submitted(platform, "own.looped")
+        await submitted(platform, "own.threaded")
+
+    spans = {span.name: span.context.span_id for span in exporter.get_finished_spans() if span.context is not None}
+    assert current == {name: spans[name] for name in ("run own.looped", "run own.threaded")}
 
 
 async def test_without_a_tracer_the_trace_of_the_caller_is_passed_on_to_every_task() -> None:

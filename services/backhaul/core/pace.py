@@ -31,19 +31,19 @@ class Pace:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._events: Counter[tuple[str, EventType]] = Counter()
+        self._events: Counter[tuple[str, str]] = Counter()
         self._stages = Spreads(LENGTHS)
 
     def note(self, happenings: Iterable[Happening]) -> None:
         """These are committed."""
         for happening in happenings:
             record, event = happening.record, happening.event
-            self._events[record.kind, event.type] += 1
+            self._events[record.kind, str(event.type)] += 1  # an enum takes its time to be hashed
             if event.type is EventType.ACCEPTED:
                 self._stage(record, "accept", record.created_at, self._clock.now())
             elif event.type is EventType.STARTED and record.started_at == event.time:
                 self._stage(record, "wait", record.scheduled_for or record.created_at, event.time)
-            elif event.type.terminal:
+            elif record.finished_at == event.time:
                 self._end(record, event)
 
     def readings(self) -> Iterator[Reading]:
@@ -55,7 +55,7 @@ class Pace:
         yield Reading(STAGES, dict(self._stages))
 
     def _end(self, record: Record, event: Event) -> None:
-        if record.started_at is not None:
+        if record.started_at is not None and event.type.terminal:
             self._stage(record, "run", record.started_at, event.time)
 
     def _stage(self, record: Record, stage: str, since: datetime, until: datetime) -> None:

@@ -58,7 +58,7 @@ def _provider(endpoint: str, role: str) -> "TracerProvider | None":
     provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    if role == "worker":  # what handlers trace by themselves goes the same way
+    if role in ("worker", "embedded"):  # what handlers trace by themselves goes the same way
         trace.set_tracer_provider(provider)
     _log.info("traces are sent to %s", endpoint)
     return provider

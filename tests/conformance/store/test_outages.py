@@ -51,6 +51,7 @@ async def test_a_stopped_database_is_unavailable_until_it_is_back(
     await asyncio.to_thread(private_postgresql.start)
 
     assert "backhaul:***@" in str(raised.value)
+    assert store.failures == 2
     await store.ping()
     assert len(await accepted(store, draft())) == 1
 
