@@ -15,6 +15,7 @@ from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Delivery, Message
 from backhaul.core.ports.store import Admission, Dispatch, Store
 from backhaul.core.record import Draft
+from backhaul.core.topology import Queue, Topology
 from backhaul.testing import Harness, ManualClock
 
 service = Service("echo", version="1.0.0")
@@ -91,6 +92,22 @@ async def test_the_same_id_twice_makes_one_task(platform: Harness) -> None:
     tasks = await found(platform, "one")
 
     assert [(task["kind"], task["input"], task["priority"]) for task in tasks] == [("echo.say", "hello", 7)]
+
+
+async def test_nobody_has_the_platform_write_into_its_own_queues(platform: Harness) -> None:
+    heard: list[Delivery] = []
+    events = topology.event_queue("shop", "index")
+    await platform.broker.declare(Topology(queues=(Queue(events),)))
+    await platform.broker.consume(events, heard.append, credit=10)
+
+    await platform.broker.publish([plain(b'"hello"', reply_to=events, correlation_id="mine")])
+    letter = await set_aside(platform)
+    await platform.broker.publish([plain(b'"hello"', message_id="two")])
+    await found(platform, "two")
+
+    assert letter.headers["bh-reason"] == "invalid_input"
+    assert events in str(letter.headers["bh-detail"])
+    assert heard == []
 
 
 async def test_the_full_form_takes_everything_that_http_takes(platform: Harness) -> None:

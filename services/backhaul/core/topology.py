@@ -10,6 +10,7 @@ from backhaul_contracts.kinds import Interest
 
 SHARD_KEYS = 256
 
+_OURS = "backhaul."
 SUBMIT = "backhaul.submit"
 TASKS = "backhaul.tasks"
 CLAIMS = "backhaul.claims"
@@ -152,6 +153,12 @@ def mailbox(exchange: str, owner: str, keys: Iterable[str] | None = None) -> Top
         queues=(Queue(name, owned=True),),
         bindings=tuple(Binding(exchange, name, key) for key in (keys if keys is not None else (owner,))),
     )
+
+
+def answerable(queue: str) -> bool:
+    """Whether a publisher may be answered in this queue: not where the platform itself, or a service, believes what it
+    reads. Workers are answered in their own."""
+    return not queue.startswith(_OURS) or queue.startswith(f"{REPLIES}.")
 
 
 def task_queue(queue: str) -> str:

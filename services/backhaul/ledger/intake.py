@@ -128,7 +128,7 @@ class Intake:
 
     async def _reply(self, delivery: Delivery, type: str, data: str, subject: str | None = None) -> None:
         """Tell a publisher that wants to know. It may be gone by now, and its queue with it: that is its own affair."""
-        if not delivery.reply_to:
+        if not delivery.reply_to or not topology.answerable(delivery.reply_to):
             return
         message_id = new_id("msg")
         named = "" if subject is None else f'"subject":"{subject}",'

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from backhaul.core import topology
 from backhaul.core.acceptance import Origin, faults
 from backhaul.core.apikeys import DEFAULT_TENANT
 from backhaul.core.catalogue import decode
@@ -27,6 +28,11 @@ def read_submission(delivery: Delivery, longest: int) -> tuple[Json, Origin]:
             ProblemCode.PAYLOAD_TOO_LARGE,
             f"The body is larger than {longest} bytes, the limit here. Send large media by reference, "
             "or raise BACKHAUL_MAX_BODY.",
+        )
+    if delivery.reply_to and not topology.answerable(delivery.reply_to):
+        raise Rejected(
+            ProblemCode.INVALID_INPUT,
+            f"reply_to is {delivery.reply_to!r}, a queue of the platform itself: name one of your own.",
         )
     media = (delivery.content_type or "application/json").partition(";")[0].strip().lower()
     if media == CLOUDEVENT:
