@@ -1,12 +1,13 @@
 """Submitting: `POST /v1/tasks`, its batch, and a replay. No answer says 202 before the task is durable."""
 
 import asyncio
+import logging
 from datetime import timedelta
 
 from starlette.types import ASGIApp
 
 from backhaul.core.acceptance import Origin
-from backhaul.core.errors import Rejected, StoreUnavailable
+from backhaul.core.errors import ConfigurationError, Rejected, StoreUnavailable
 from backhaul.core.ports.store import Admission
 from backhaul.core.record import Draft, Record, Snapshot
 from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, preferred_wait
@@ -25,6 +26,8 @@ from backhaul_contracts.problems import Fault, Problem, ProblemCode
 from backhaul_contracts.submissions import ReplayTask, SubmitBatch
 from backhaul_contracts.tasks import Task
 from backhaul_contracts.wire import Json, Wire
+
+_log = logging.getLogger("backhaul.gateway")
 
 _LONGEST_KEY = 255
 _AT_A_TIME = 10
@@ -134,11 +137,20 @@ class Submissions:
             "timeout": record.timeout,
             "max_attempts": record.max_attempts,
             "metadata": codec.loads(record.metadata),
-            "webhook": self._gateway.webhooks.opened(record.webhook),
+            "webhook": self._webhook(record),
         }
         if await self._gateway.catalogue.has_queue(record.queue):
             body["queue"] = record.queue
         return body
+
+    def _webhook(self, record: Record) -> Json:
+        try:
+            return self._gateway.webhooks.opened(record.webhook)
+        except ConfigurationError as error:
+            _log.error("the webhook of %s cannot be replayed: %s", record.id, error)
+            detail = "The secret of its webhook was encrypted under a key that this gateway has not: submit it anew."
+            fault = Fault(pointer="/webhook/secret", detail=detail)
+            raise Rejected(ProblemCode.INVALID_INPUT, detail, errors=[fault], task_id=record.id) from error
 
     async def _admit_batch(self, bodies: list[Json], origin: Origin, identity: Identity) -> Reply:
         drafts, errors = await self._drafts(bodies, origin)

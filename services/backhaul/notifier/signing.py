@@ -1,9 +1,11 @@
 """Signing, by Standard Webhooks version 1: with the secret of the webhook, else with that of its tenant."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from standardwebhooks.webhooks import Webhook
 
+from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.store import Store
 from backhaul.core.ports.webhooks import Mail
 from backhaul.core.sealing import Vault
@@ -24,7 +26,8 @@ class Signer:
         """What proves that a mail is ours. Raises `StoreUnavailable`, and `ConfigurationError` for another key."""
         secrets = [await self.tenant_secret(mail.tenant) if mail.secret is None else self._vault.open(mail.secret)]
         if mail.retired_secret is not None:
-            secrets.append(self._vault.open(mail.retired_secret))
+            with suppress(ConfigurationError):  # its key may be why it was replaced
+                secrets.append(self._vault.open(mail.retired_secret))
         now = now.astimezone(UTC)
         return {
             "content-type": "application/json",

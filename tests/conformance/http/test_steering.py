@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from backhaul.core.commands import Expire, GiveUp
 from backhaul.core.ports.broker import Delivery
+from backhaul.core.webhooks import WebhookRules, new_secret
+from backhaul.settings import Settings
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.messages import CONTROL
 from tests.conformance.http.stage import Stage
@@ -169,6 +172,19 @@ async def test_a_replay_is_a_new_task_like_the_old_one(stage: Stage) -> None:
     assert (new["replay_of"], new["key"], new["status"]) == (old["id"], None, "queued")
     for same in ("kind", "input", "queue", "priority", "max_attempts", "metadata"):
         assert new[same] == old[same]
+
+
+@pytest.mark.parametrize("settings", [Settings(secret_key=SecretStr("k" * 32))])
+async def test_a_webhook_whose_secret_nobody_can_read_any_more_is_not_replayed(stage: Stage) -> None:
+    old = await stage.submit(webhook={"url": "https://hooks.example/", "secret": new_secret()})
+
+    again = await stage.http.post(f"/v1/tasks/{old['id']}/replay")
+    stage.gateway.webhooks = WebhookRules("another key, " * 4)
+    answer = await stage.http.post(f"/v1/tasks/{old['id']}/replay")
+
+    assert again.status_code == 202
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert answer.json()["errors"][0]["pointer"] == "/webhook/secret"
 
 
 async def test_a_replay_may_have_another_input(stage: Stage) -> None:

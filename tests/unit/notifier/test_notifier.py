@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from backhaul.core.clock import SystemClock
 from backhaul.core.commands import Cancel
 from backhaul.core.errors import ConfigurationError
-from backhaul.core.ports.webhooks import Delivery, DeliveryQuery
+from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, Endpoint
 from backhaul.core.record import RawJson
 from backhaul.core.sealing import Vault
 from backhaul.core.transitions import Rules
@@ -24,7 +24,7 @@ from backhaul.notifier.post import Answer, Post
 from backhaul.settings import Settings
 from backhaul.store import SqlStore, open_store
 from backhaul.wiring.platform import Platform
-from backhaul_contracts.ids import TaskId
+from backhaul_contracts.ids import TaskId, new_id
 from tests.conformance.store.given import draft
 from tests.support.deadlines import within
 from tests.support.receiver import Receiver, receiving, status
@@ -185,6 +185,32 @@ async def test_what_was_sealed_under_another_key_is_not_sent_and_says_so(store: 
     (attempt,) = json.loads(delivery.tries)
     assert "encrypted under another key" in attempt["error"]
     assert receiver.calls.empty()
+
+
+async def test_an_old_secret_that_was_sealed_under_a_lost_key_keeps_no_new_one_from_signing(
+    store: SqlStore, receiver: Receiver
+) -> None:
+    now = SystemClock().now()
+    lost = Vault("another key, " * 4)
+    made = Endpoint(
+        id=new_id("whe"),
+        tenant="default",
+        url=receiver.url,
+        events=("task.cancelled",),
+        description=None,
+        secret=VAULT.seal(SECRET),
+        created_at=now,
+        retired_secret=lost.seal(new_secret()),
+        retired_until=now + timedelta(hours=1),
+    )
+    await store.add_endpoint(made, 10)
+    await store.accept([task := draft()])
+    await store.advance([Cancel(task.record.id, None)])
+
+    async with at_work(notifier(store)):
+        call = await receiver.call()
+
+    assert call.verified(SECRET)["data"]["id"] == task.record.id
 
 
 async def test_a_receiver_may_ask_for_time(store: SqlStore, receiver: Receiver) -> None:
