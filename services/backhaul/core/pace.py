@@ -47,9 +47,11 @@ class Pace:
                 self._end(record, event)
 
     def readings(self) -> Iterator[Reading]:
-        """What has been counted."""
+        """What has been counted. Of a kind that is known every event is told, since the first step up from nothing
+        is one that `increase` does not see."""
+        kinds = dict.fromkeys(kind for kind, _ in self._events)
         events: dict[Labels, float] = {
-            (kind, event.removeprefix("task.")): count for (kind, event), count in self._events.items()
+            (kind, event.removeprefix("task.")): self._events[kind, str(event)] for kind in kinds for event in EventType
         }
         yield Reading(EVENTS, events)
         yield Reading(STAGES, dict(self._stages))

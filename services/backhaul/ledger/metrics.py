@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backhaul.core.metrics import Metric, Reading, Shape, alone, by_word, total
 from backhaul.ledger.superseded import REASON
+from backhaul_contracts.reports import Ruling
 
 if TYPE_CHECKING:
     from backhaul.ledger.ledger import Ledger
@@ -53,7 +54,7 @@ METRICS = (CLAIMS, REPORTS, LAPSES, TAKEN_BACK, TOKENS, SWEPT, DEAD, KEPT)
 def readings(ledger: "Ledger") -> Iterator[Reading]:
     """The numbers of a ledger at this moment."""
     yield Reading(CLAIMS, ledger.claims.answers)
-    yield Reading(REPORTS, by_word(total(recorder.rulings for recorder in ledger.recorders)))
+    yield Reading(REPORTS, by_word(dict.fromkeys(Ruling, 0) | total(recorder.rulings for recorder in ledger.recorders)))
     yield alone(LAPSES, ledger.reaper.lapses)
     yield alone(TAKEN_BACK, ledger.beats.taken_back)
     yield Reading(TOKENS, {("issued",): ledger.balance.issued, ("dropped",): ledger.balance.dropped})

@@ -18,12 +18,13 @@ TRIES = Metric(
 )
 LENGTH = Metric("backhaul_webhook_try_seconds", Shape.HISTOGRAM, "How long a try took.")
 UNDER_WAY = Metric("backhaul_webhook_tries_under_way", Shape.GAUGE, "Deliveries that are being tried.")
+OUTCOMES = ("delivered", "to_retry", "given_up", "gone")
 METRICS = (TRIES, LENGTH, UNDER_WAY)
 
 
 def readings(notifier: "Notifier") -> Iterator[Reading]:
     """The numbers of a notifier at this moment."""
-    yield Reading(TRIES, by_word(notifier.tries))
+    yield Reading(TRIES, by_word(dict.fromkeys(OUTCOMES, 0) | notifier.tries))
     yield alone(LENGTH, notifier.lengths)
     yield alone(UNDER_WAY, notifier.under_way)
 

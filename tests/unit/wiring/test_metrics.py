@@ -70,6 +70,8 @@ async def test_the_numbers_move_as_a_task_lives(platform: Harness) -> None:
         assert of(after, "backhaul_task_events_total", kind="greeter.greet", event=event) == 1
     for stage in ("accept", "wait", "run"):
         assert of(after, "backhaul_task_stage_seconds_count", kind="greeter.greet", stage=stage) == 1
+    assert of(after, "backhaul_task_events_total", kind="greeter.greet", event="failed") == 0
+    assert ("backhaul_task_events_total", (("event", "failed"), ("kind", "greeter.greet"))) in after
     assert of(after, "backhaul_attempts_total", kind="greeter.greet", end="succeeded") == 1
     assert of(after, "backhaul_attempt_seconds_count", kind="greeter.greet") == 1
     assert of(after, "backhaul_http_requests_total", operation="submit", status="202") == 1
