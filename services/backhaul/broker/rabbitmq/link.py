@@ -14,7 +14,8 @@ from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.retry import backoff
 
 _FIRST_WAIT = timedelta(milliseconds=100)
-_LONGEST_WAIT = timedelta(seconds=5)
+_LONGEST_WAIT = timedelta(seconds=2)
+"""Within the shortest leases: a worker that comes back after the ledger has a lease's time to say that it lives."""
 _STEADY = 5.0
 
 log = logging.getLogger(__name__)
