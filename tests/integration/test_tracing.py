@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from backhaul import Context, Fail, Retry, Service
+from backhaul.core.apikeys import EVERY, new_api_key
 from backhaul.settings import Settings
 from backhaul.testing import Harness
 from backhaul.wiring.logs import set_up_logs
@@ -198,6 +200,21 @@ async def test_what_is_logged_in_a_handler_says_which_task_and_trace_it_is_of(li
     assert {line["trace_id"] for line in own} == {TRACE}
     assert {line["task_id"] for line in own[:2]} == {task_id}
     assert all("task_id" not in line for line in logged if line["logger"] == "backhaul.reaper")
+
+
+async def test_what_is_done_with_a_key_is_logged_with_the_trace_of_the_call(lines: io.StringIO, tmp_path: Path) -> None:
+    data = str(tmp_path / "backhaul.db")
+    async with Harness(data=data) as platform:
+        key, bare = new_api_key("ci", "default", EVERY, platform.clock.now())
+        await platform.platform.store.add_api_key(key)
+
+    async with Harness(service(), data=data) as platform:
+        headers = {"traceparent": TRACEPARENT, "Authorization": f"Bearer {bare}"}
+        await platform.http.post("/v1/queues/traced/pause", headers=headers)
+
+    logged = [json.loads(line) for line in lines.getvalue().splitlines()]
+    [deed] = [line for line in logged if line["logger"] == "backhaul.audit"]
+    assert (deed["deed"], deed["trace_id"]) == ("pause_queue", TRACE)
 
 
 async def test_neither_payloads_nor_secrets_are_logged(lines: io.StringIO) -> None:

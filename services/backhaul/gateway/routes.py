@@ -125,8 +125,6 @@ class Route(APIRoute):
                     send = _telling(send, told)
                 request.identity.need(self.operation.scope)
             answer = await self._answer(request)
-            if self._is_deed and isinstance(answer, Reply) and answer.status < HTTPStatus.BAD_REQUEST:
-                note(self.name, request.identity, " ".join(scope["path_params"].values()) or None)
             await answer(scope, receive, send)
         except Disconnected:
             return
@@ -153,6 +151,8 @@ class Route(APIRoute):
             except Rejected as refusal:
                 span.fail(refusal.code)
                 raise
+            if self._is_deed and isinstance(answer, Reply) and answer.status < HTTPStatus.BAD_REQUEST:
+                note(self.name, request.identity, " ".join(request.scope["path_params"].values()) or None)
             return answer
 
     async def _identity(self, request: Request) -> Identity:
