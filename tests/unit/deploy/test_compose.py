@@ -62,6 +62,15 @@ def test_no_secret_stands_in_the_file() -> None:
                 assert str(value).startswith("/run/secrets/")
 
 
+def test_the_proxy_logs_no_query_since_that_of_a_link_to_a_stream_opens_it() -> None:
+    lines = [line.strip() for line in (ROOT / "deploy/compose/proxy/haproxy.cfg").read_text().splitlines()]
+    (logged,) = (line for line in lines if line.startswith("log-format "))
+
+    assert not any(line.startswith("option httplog") for line in lines)
+    assert " %HM %HP " in logged
+    assert re.search(r"%r\b|%HU|%HQ|query|url", logged) is None
+
+
 def test_what_is_published_is_so_on_loopback_and_at_a_port_that_can_be_set() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
