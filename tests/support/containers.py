@@ -55,19 +55,19 @@ class _Box:
     def __init__(
         self,
         image: str,
-        port: tuple[int, int],
+        ports: Mapping[int, int],
         environment: Mapping[str, str],
         *,
         command: Sequence[str] = (),
         **options: Any,
     ) -> None:
-        """`port`: that inside, and that on the loopback interface of this machine."""
+        """`ports`: those inside, each with that on the loopback interface of this machine."""
         self._image = image
         self._container = DockerContainer(image).with_envs(**environment).with_kwargs(**options)
         if command:
             self._container.with_command(list(command))
-        inside, outside = port
-        cast("dict[str, Any]", self._container.ports)[f"{inside}/tcp"] = (LOOPBACK, outside)
+        bound = {f"{inside}/tcp": (LOOPBACK, outside) for inside, outside in ports.items()}
+        cast("dict[str, Any]", self._container.ports).update(bound)
         self.running = self._made = False
 
     @property
@@ -182,14 +182,16 @@ class ContainerRabbitMQ(_InContainer, PrivateRabbitMQ):
 
     def __init__(self, *, acknowledgement_timeout: timedelta | None = None) -> None:
         self._sandbox = Sandbox("rabbitmq")
-        self._password, self._port = secrets.token_hex(8), free_port()
+        self._password, self._port, self._management_port = secrets.token_hex(8), free_port(), free_port()
         self._console: ErlangConsole | None = None
         environment = {
             "RABBITMQ_DEFAULT_USER": USER,
             "RABBITMQ_DEFAULT_PASS": self._password,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erlang_arguments(acknowledgement_timeout),
         }
-        self._box = _Box(RABBITMQ_IMAGE, (5672, self._port), environment, hostname="rabbitmq")
+        self._box = _Box(
+            RABBITMQ_IMAGE, {5672: self._port, 15672: self._management_port}, environment, hostname="rabbitmq"
+        )
 
     def start(self) -> None:
         if not self._box.running and self._console is not None:
@@ -216,7 +218,7 @@ class ContainerPostgreSQL(_InContainer, PrivatePostgreSQL):
         settings = self._options(fsync=fsync)
         environment = {"POSTGRES_USER": "backhaul", "POSTGRES_PASSWORD": self._password, "POSTGRES_DB": "postgres"}
         command = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._box = _Box(POSTGRESQL_IMAGE, (5432, self._port), environment, command=command)
+        self._box = _Box(POSTGRESQL_IMAGE, {5432: self._port}, environment, command=command)
 
     @property
     def version(self) -> str:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.support.databases import create_database, drop_database
 from tests.support.missing import ServerMissingError
 from tests.support.postgresql import PrivatePostgreSQL
-from tests.support.rabbitmq import PrivateRabbitMQ, installed_rabbitmq
+from tests.support.rabbitmq import PrivateRabbitMQ
 from tests.support.servers import (
     PostgreSQLServer,
     RabbitMQServer,
@@ -92,8 +92,8 @@ def strict_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]
 
 @pytest.fixture(scope="module")
 def managed_rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
-    """A broker of this test module's own, from the installed program, with its management API."""
-    with provided(request.config, _managed_rabbitmq) as server:
+    """A broker of this test module's own, with its management API."""
+    with provided(request.config, lambda: _own_rabbitmq(management=True)) as server:
         yield server
 
 
@@ -104,19 +104,13 @@ def private_postgresql(request: pytest.FixtureRequest) -> Iterator[PrivatePostgr
         yield server
 
 
-def _own_rabbitmq(acknowledgement_timeout: timedelta | None = None) -> PrivateRabbitMQ:
-    broker = own_rabbitmq(acknowledgement_timeout=acknowledgement_timeout)
+def _own_rabbitmq(*, acknowledgement_timeout: timedelta | None = None, management: bool = False) -> PrivateRabbitMQ:
+    broker = own_rabbitmq(acknowledgement_timeout=acknowledgement_timeout, management=management)
     if broker is None:
         raise ServerMissingError(
             "no RabbitMQ that tests may kill: install the package rabbitmq-server, or start Docker"
         )
     return broker
-
-
-def _managed_rabbitmq() -> PrivateRabbitMQ:
-    if installed_rabbitmq() is None:
-        raise ServerMissingError("no RabbitMQ with its management API: install the package rabbitmq-server")
-    return PrivateRabbitMQ(management=True)
 
 
 def _own_postgresql() -> PrivatePostgreSQL:

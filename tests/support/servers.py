@@ -80,10 +80,12 @@ def postgresql(*, fsync: bool = True) -> PostgreSQLServer:
     raise ServerMissingError(f"no PostgreSQL: install the package postgresql, start Docker, or set {DATABASE_URL}")
 
 
-def own_rabbitmq(*, acknowledgement_timeout: timedelta | None = None) -> PrivateRabbitMQ | None:
+def own_rabbitmq(
+    *, acknowledgement_timeout: timedelta | None = None, management: bool = False
+) -> PrivateRabbitMQ | None:
     """A broker of our own, to be started, or None: installed here, else in a container."""
     if installed_rabbitmq() is not None and not containers_are_wanted():
-        return PrivateRabbitMQ(acknowledgement_timeout=acknowledgement_timeout)
+        return PrivateRabbitMQ(acknowledgement_timeout=acknowledgement_timeout, management=management)
     return ContainerRabbitMQ(acknowledgement_timeout=acknowledgement_timeout) if docker_answers() else None
 
 
