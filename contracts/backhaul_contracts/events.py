@@ -51,6 +51,10 @@ class Event(Wire):
     data: dict[str, Any]
 
 
+LARGEST_PAGE = 8 * 1024 * 1024
+"""How many bytes of data a page of a log holds: the event that makes it so large is its last one."""
+
+
 class EventPage(Wire):
     """Events in order. `next_after` continues behind them; `done` is true when nothing more can follow."""
 

@@ -90,12 +90,12 @@ class Audit:
                 raise
 
     async def _catch_up(self, topic: Topic) -> None:
-        full = True
-        while full and topic.watchers:
+        more = True
+        while more and topic.watchers:
             events = await answered(self._store.events(topic.task_id, topic.seq, _PAGE))
             for event in events:
                 topic.publish(event_frame(event))
-            full = len(events) == _PAGE
+            more = bool(events)
 
     def _resume(self) -> None:
         stalled = list(self._feed.stalled)

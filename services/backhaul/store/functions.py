@@ -36,6 +36,17 @@ class claim_turn(FunctionElement[None]):  # noqa: N801
         super().__init__(queue)
 
 
+class stored_size(FunctionElement[int]):  # noqa: N801
+    """How large a text is, in bytes (on SQLite in characters), as far as that is known without reading all of it."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+    def __init__(self, text: ColumnElement[str]) -> None:
+        self.text = text
+        super().__init__(text)
+
+
 @compiles(store_now, "postgresql")
 def _clock(element: store_now, compiler: SQLCompiler, **options: Any) -> str:
     return "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)"
@@ -44,6 +55,16 @@ def _clock(element: store_now, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(claim_turn, "postgresql")
 def _advisory_lock(element: claim_turn, compiler: SQLCompiler, **options: Any) -> str:
     return f"pg_advisory_xact_lock(hashtextextended({compiler.process(element.queue, **options)}, {_NAMESPACE}))"
+
+
+@compiles(stored_size, "postgresql")
+def _octets(element: stored_size, compiler: SQLCompiler, **options: Any) -> str:
+    return f"octet_length({compiler.process(element.text, **options)})"
+
+
+@compiles(stored_size, "sqlite")
+def _characters(element: stored_size, compiler: SQLCompiler, **options: Any) -> str:
+    return f"length({compiler.process(element.text, **options)})"
 
 
 @compiles(store_now, "sqlite")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, Integer, bindparam, case, select
+from sqlalchemy import Connection, Integer, bindparam, case, func, select
 
 from backhaul.core.clock import from_ms
 from backhaul.core.record import Event, Record, Snapshot
-from backhaul.store.functions import store_now
+from backhaul.store.functions import store_now, stored_size
 from backhaul.store.records import (
     EVENT_COLUMNS,
     TASK_IDS,
@@ -19,6 +19,7 @@ from backhaul.store.records import (
 )
 from backhaul.store.schema import events, states, tasks, workers
 from backhaul.store.times import length_ms
+from backhaul_contracts.events import LARGEST_PAGE
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.listings import WorkerInfo
 from backhaul_contracts.tasks import TERMINAL
@@ -41,11 +42,18 @@ RECORDS = (
     .join_from(TASK_IDS.table, tasks, tasks.c.id == TASK_IDS.c.task_id)
     .join(states, states.c.task_id == TASK_IDS.c.task_id)
 )
-EVENTS = (
-    select(*EVENT_COLUMNS)
+_size = stored_size(events.c.data)
+_sized = (
+    select(*EVENT_COLUMNS, (func.sum(_size).over(order_by=events.c.seq) - _size).label("before"))
     .where(events.c.task_id == bindparam("task_id"), events.c.seq > bindparam("after"))
     .order_by(events.c.seq)
     .limit(bindparam("most", type_=Integer))
+    .subquery()
+)
+EVENTS = (
+    select(*(_sized.c[column.name] for column in EVENT_COLUMNS))
+    .where(_sized.c.before < LARGEST_PAGE)
+    .order_by(_sized.c.seq)
 )
 SEQS = select(states.c.task_id, states.c.seq).join(TASK_IDS.table, states.c.task_id == TASK_IDS.c.task_id)
 UNFINISHED = (

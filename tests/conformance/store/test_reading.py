@@ -1,6 +1,7 @@
 """Reading: one task, its log, and how far tasks are."""
 
 from backhaul.store import SqlStore
+from backhaul_contracts.events import LARGEST_PAGE
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.reports import OutputReport
 from tests.conformance.store.given import accepted, current, draft, log, of, started
@@ -43,6 +44,16 @@ async def test_a_log_is_read_on_from_any_place(store: SqlStore) -> None:
     assert [event.seq for event in whole] == list(range(1, 11))
     assert parts == whole
     assert await store.events(record.id, 10, 4) == []
+
+
+async def test_a_page_of_a_log_is_bounded_in_bytes_and_never_empty(store: SqlStore) -> None:
+    (record,) = await started(store)
+    large = "x" * (LARGEST_PAGE // 2)
+    await store.advance([OutputReport(**of(record, number), delta=large) for number in range(1, 6)])
+
+    pages = [[event.seq for event in await store.events(record.id, after, 100)] for after in (0, 3, 5, 7)]
+
+    assert pages == [[1, 2, 3, 4, 5], [4, 5], [6, 7], [8]]
 
 
 async def test_how_far_tasks_are_is_told_for_those_that_exist(store: SqlStore) -> None:

@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from backhaul.client import AsyncClient, Conflict, NotSucceeded, TaskCancelled, TaskExpired, TaskFailed
+from backhaul_contracts.events import LARGEST_PAGE
 from backhaul_contracts.problems import ProblemCode
 from tests.unit.client.records import LIFE, TASK_ID, TIME, event, page, snapshot, sse, task
 from tests.unit.client.scripted_gateway import Drop, Reply, ScriptedGateway, Stream, refusal
@@ -118,6 +119,17 @@ async def test_output_is_read_from_the_log_in_pages() -> None:
 
     assert output.text == "a" * 1000 + "b"
     assert gateway.requests[2].query["after"] == ["1000"]
+
+
+async def test_a_page_that_is_short_since_its_events_are_large_is_not_taken_for_the_last() -> None:
+    large = [event(1, delta="a" * LARGEST_PAGE)]
+    with ScriptedGateway(
+        Reply(body=task("running")), Reply(body=page(*large)), Reply(body=page(event(2, delta="b")))
+    ) as gateway:
+        async with AsyncClient(gateway.url) as client:
+            output = await (await client.get(TASK_ID)).output()
+
+    assert output.text == "a" * LARGEST_PAGE + "b"
 
 
 async def test_a_cancel_tells_reason_and_grace_and_updates_the_record() -> None:

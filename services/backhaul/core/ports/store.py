@@ -200,7 +200,8 @@ class Store(WebhookStore, Protocol):
         ...
 
     async def events(self, task_id: TaskId, after: int, limit: int) -> list[Event]:
-        """Up to `limit` events of a task with `seq` > `after`, in order."""
+        """Up to `limit` events of a task with `seq` > `after`, in order; fewer, if the last one makes it
+        `LARGEST_PAGE`."""
         ...
 
     async def seqs(self, task_ids: Sequence[TaskId]) -> dict[TaskId, int]:
