@@ -22,6 +22,7 @@ from backhaul.settings import Settings
 from backhaul.store import upgrade
 from backhaul.wiring import check_topology, open_store
 from backhaul.wiring.definitions import rabbitmq_definitions
+from backhaul.wiring.permitted import lacking, needed_to_serve, needed_to_work
 from backhaul.wiring.platform import Platform
 from tests.support.rabbitmq import PrivateRabbitMQ
 
@@ -204,6 +205,24 @@ async def test_what_a_user_needs_is_allowed_and_what_it_must_not_is_refused(urls
     facts = await inspect_broker(urls[user], needed | forbidden)
 
     assert facts.forbidden == forbidden
+
+
+async def test_what_roles_ask_for_when_they_start_is_what_their_users_may(urls: Mapping[str, str]) -> None:
+    asked = {
+        "gateway": needed_to_serve(gateway=True, ledger=False),
+        "ledger": needed_to_serve(gateway=False, ledger=True),
+        "talk": needed_to_work([talk]),
+        "ears": needed_to_work([ears]),
+    }
+
+    missing = {
+        user: await lacking(Settings.model_validate({"amqp_url": urls[user]}), needed, "test")
+        for user, needed in asked.items()
+    }
+    of_another = await lacking(Settings.model_validate({"amqp_url": urls["talk"]}), asked["ears"], "test")
+
+    assert missing == {user: [] for user in asked}
+    assert of_another == ["read backhaul.on.ears.doctor"]
 
 
 async def test_a_worker_cannot_read_what_another_service_is_to_do(urls: Mapping[str, str]) -> None:

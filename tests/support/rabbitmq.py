@@ -54,7 +54,8 @@ class PrivateRabbitMQ(PrivateServer):
 
     `acknowledgement_timeout`: how long a delivery may stay unacknowledged before its channel is closed (None: 30
     minutes, as ever). It is looked at once in half a second then, and not once in a minute. `management`: with the
-    plugin for its HTTP API. `tls`: it serves TLS too, with these certificates.
+    plugin for its HTTP API. `tls`: it serves TLS too, with these certificates. `peer`: another
+    one, whose cluster it can `join`.
     """
 
     name = "RabbitMQ"
@@ -67,6 +68,7 @@ class PrivateRabbitMQ(PrivateServer):
         acknowledgement_timeout: timedelta | None = None,
         management: bool = False,
         tls: Certificates | None = None,
+        peer: "PrivateRabbitMQ | None" = None,
     ) -> None:
         script = program or installed_rabbitmq()
         if script is None:
@@ -74,8 +76,10 @@ class PrivateRabbitMQ(PrivateServer):
         super().__init__(Sandbox("rabbitmq"))
         self._script = script
         self._arguments = f"-kernel inet_dist_use_interface {{127,0,0,1}} {erlang_arguments(acknowledgement_timeout)}"
-        self._password = secrets.token_hex(8)
-        self._port, self._epmd_port = free_port(), free_port()
+        self._password: str = peer._password if peer else secrets.token_hex(8)
+        self._cookie: str = peer._cookie if peer else secrets.token_hex(16)
+        self._port = free_port()
+        self._epmd_port: int = peer._epmd_port if peer else free_port()
         self._management_port = free_port() if management else None
         self._tls, self._tls_port = tls, free_port() if tls is not None else None
         self._node = f"backhaul-{secrets.token_hex(4)}@localhost"
@@ -148,6 +152,19 @@ class PrivateRabbitMQ(PrivateServer):
             f'{{ok, Q}} = rabbit_amqqueue:lookup({name}), rabbit_amqqueue:delete(Q, false, false, <<"test">>)'
         )
 
+    async def join(self, peer: "PrivateRabbitMQ") -> None:
+        """Become a node of the cluster of `peer`, and forget what was here. Both run."""
+        await self.evaluate(f"rabbit:stop(), ok = rabbit_mnesia:join_cluster('{peer._node}', disc), rabbit:start()")
+
+    async def leads(self, url: str) -> int:
+        """Of how many queues of a vhost this node holds the leader."""
+        listed = await self.evaluate(
+            "length([x || [{pid, P}] <- "
+            f'rabbit_amqqueue:info_all(<<"{_vhost(url)}">>, [pid]), is_tuple(P) andalso element(2, P) =:= node() '
+            "orelse is_pid(P) andalso node(P) =:= node()])"
+        )
+        return int(listed)
+
     async def settle(self) -> None:
         """Write down at once what the node would write within three minutes.
 
@@ -200,7 +217,7 @@ class PrivateRabbitMQ(PrivateServer):
     def _write_configuration(self) -> None:
         folder = self._sandbox.folder
         (folder / "home").mkdir()
-        self._sandbox.write("home/.erlang.cookie", secrets.token_hex(16), mode=0o400)
+        self._sandbox.write("home/.erlang.cookie", self._cookie, mode=0o400)
         managed = self._management_port is not None
         self._sandbox.write("enabled_plugins", f"[{'rabbitmq_management' if managed else ''}].\n")
         self._sandbox.write(

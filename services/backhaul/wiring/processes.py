@@ -5,10 +5,12 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from backhaul.core import topology
 from backhaul.core.clock import SystemClock
+from backhaul.core.permissions import Permission
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.settings import Settings
@@ -16,6 +18,7 @@ from backhaul.wiring.adapters import open_broker, open_store
 from backhaul.wiring.exposure import require_keys, require_secret
 from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
+from backhaul.wiring.permitted import lacking, needed_to_serve, needed_to_work
 from backhaul.wiring.platform import Platform, build_workers, run_workers
 from backhaul.wiring.signals import stop_on_signals
 from backhaul.wiring.startup import Startup, StoppedEarly
@@ -84,8 +87,9 @@ async def _serve(
         if gateway:
             await require_keys(settings, store)
         if gateway or ledger:
+            needed = needed_to_serve(gateway=gateway, ledger=ledger)
             broker = await stack.enter_async_context(
-                _started_broker(settings, role, startup, required=ledger and not gateway)
+                _started_broker(settings, role, startup, needed, required=ledger and not gateway)
             )
         else:  # a notifier speaks to nobody but the store
             broker = open_broker(settings, role)
@@ -147,7 +151,7 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
         stop = stack.enter_context(stop_on_signals())
         startup = Startup("worker", stop, address(settings) if settings.port is not None else None)
         broker = await stack.enter_async_context(
-            _started_broker(settings, "worker", startup, required=True, feels=topology.CLAIMS)
+            _started_broker(settings, "worker", startup, needed_to_work(services), required=True, feels=topology.CLAIMS)
         )
         tracer = stack.enter_context(tracing(settings, "worker"))
         workers = build_workers(services, broker, settings=settings, clock=SystemClock(), tracer=tracer)
@@ -176,11 +180,18 @@ async def _started_store(settings: Settings, startup: Startup) -> AsyncIterator[
 
 @asynccontextmanager
 async def _started_broker(
-    settings: Settings, role: str, startup: Startup, *, required: bool, feels: str = ""
+    settings: Settings,
+    role: str,
+    startup: Startup,
+    needed: Sequence[Permission],
+    *,
+    required: bool,
+    feels: str = "",
 ) -> AsyncIterator[Broker]:
-    broker = open_broker(settings, f"backhaul {role} on {socket.gethostname()}", feels=feels)
+    name = f"backhaul {role} on {socket.gethostname()}"
+    broker = open_broker(settings, name, feels=feels)
     try:
-        await startup.open_broker(broker, settings, required=required)
+        await startup.open_broker(broker, settings, partial(lacking, settings, needed, name), required=required)
         yield broker
     finally:
         await broker.stop()

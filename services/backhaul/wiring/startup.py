@@ -7,9 +7,10 @@ with one sentence.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from backhaul.core import topology
@@ -24,6 +25,12 @@ _log = logging.getLogger("backhaul")
 
 _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=2)
+_SOON = 0.5
+"""In seconds: who is ready by then was never worth a word."""
+
+
+Lacking = Callable[[], Awaitable[Sequence[str]]]
+"""What the role must do on the broker and its user may not, such as `write backhaul.events`."""
 
 
 class StoppedEarly(Exception):
@@ -43,40 +50,45 @@ class Startup:
         """Raises `ConfigurationError` for what waiting cannot mend."""
         await self._until("store", store.start)
 
-    async def open_broker(self, broker: Broker, settings: Settings, *, required: bool) -> None:
+    async def open_broker(self, broker: Broker, settings: Settings, lacking: Lacking, *, required: bool) -> None:
         """`required` false: the role can begin without it. Raises `ConfigurationError` for what waiting cannot mend."""
         wanted = topology.platform(settings.ledger_shards)
         if required:
-            await self._until("broker", lambda: _reach(broker, wanted))
+            await self._until("broker", lambda: _reach(broker, wanted, lacking))
             return
         await self._unless_stopped(broker.start(required=False))
         if broker.connected:
-            _refuse(await self._unless_stopped(broker.check(wanted)))
+            await self._unless_stopped(_fit(broker, wanted, lacking))
 
     async def _until(self, part: str, attempt: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        trying = asyncio.ensure_future(self._try(part, attempt))
         try:
-            await self._unless_stopped(attempt())
-        except (StoreUnavailable, BrokerUnavailable) as error:
-            # The connection to the broker has said itself what keeps it.
-            _log.warning("%s waits for the %s%s", self._role, part, f": {error}" if part == "store" else "")
-            async with self._telling(part):
-                await self._try_again(attempt, str(error))
-            _log.info("%s goes on: the %s is there", self._role, part)
+            await asyncio.wait((trying,), timeout=_SOON)
+            if not trying.done():
+                async with self._telling(part):
+                    await asyncio.wait((trying,))
+            trying.result()
+        finally:
+            trying.cancel()
 
-    async def _try_again(self, attempt: Callable[[], Coroutine[Any, Any, None]], told: str) -> None:
-        failures = 0
-        while True:
-            failures += 1
-            pause = backoff(_FIRST_WAIT, _LONGEST_WAIT, failures, random.random)
-            await self._unless_stopped(asyncio.sleep(pause.total_seconds()))
+    async def _try(self, part: str, attempt: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        told: str | None = None
+        for failures in count(1):
             try:
                 await self._unless_stopped(attempt())
             except (StoreUnavailable, BrokerUnavailable) as error:
-                if str(error) != told:
+                if told is None:
+                    # The connection to the broker has said itself what keeps it.
+                    _log.warning("%s waits for the %s%s", self._role, part, f": {error}" if part == "store" else "")
+                elif told != str(error):
                     _log.warning("%s still waits: %s", self._role, error)
                 told = str(error)
             else:
-                return
+                break
+            pause = backoff(_FIRST_WAIT, _LONGEST_WAIT, failures, random.random)
+            await self._unless_stopped(asyncio.sleep(pause.total_seconds()))
+        if told is not None:
+            _log.info("%s goes on: the %s is there", self._role, part)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
         working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
@@ -106,14 +118,23 @@ class Startup:
             yield
 
 
-async def _reach(broker: Broker, wanted: topology.Topology) -> None:
+async def _reach(broker: Broker, wanted: topology.Topology, lacking: Lacking) -> None:
     try:
         await broker.start(patient=True)
     except BrokerUnavailable as error:
         raise ConfigurationError(str(error)) from error
-    _refuse(await broker.check(wanted))
+    await _fit(broker, wanted, lacking)
     if not broker.connected:
         raise BrokerUnavailable(f"the broker takes no messages yet ({broker.blocked or 'it was not reached before'})")
+
+
+async def _fit(broker: Broker, wanted: topology.Topology, lacking: Lacking) -> None:
+    _refuse(await broker.check(wanted))
+    if missing := await lacking():
+        raise ConfigurationError(
+            f"this user of RabbitMQ may not {', '.join(missing)}: `rabbitmqctl set_permissions`, with the patterns of "
+            "docs/production.md"
+        )
 
 
 def _refuse(misfits: Sequence[topology.Misfit]) -> None:

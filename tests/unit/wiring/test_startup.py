@@ -15,7 +15,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.topology import Misfit, Topology
 from backhaul.settings import Settings
-from backhaul.wiring.startup import Startup, StoppedEarly
+from backhaul.wiring.startup import Lacking, Startup, StoppedEarly
 from tests.support.ports import free_port
 
 AWAY = StoreUnavailable("the store does not answer in time")
@@ -101,7 +101,9 @@ async def test_a_broker_that_is_down_is_waited_for_by_who_needs_it() -> None:
     port = free_port()
 
     opening = asyncio.create_task(
-        Startup("worker", asyncio.Event(), ("127.0.0.1", port)).open_broker(late, Settings(), required=True)
+        Startup("worker", asyncio.Event(), ("127.0.0.1", port)).open_broker(
+            late, Settings(), all_is_allowed, required=True
+        )
     )
     told = await readiness(port)
     hub.up()
@@ -114,9 +116,13 @@ async def test_a_broker_that_is_down_is_waited_for_by_who_needs_it() -> None:
     await broker.stop()
 
 
-async def opened(broker: Broker, *, required: bool = True) -> None:
+async def all_is_allowed() -> list[str]:
+    return []
+
+
+async def opened(broker: Broker, lacking: Lacking = all_is_allowed, *, required: bool = True) -> None:
     async with asyncio.timeout(10):
-        await Startup("worker", asyncio.Event(), None).open_broker(broker, Settings(), required=required)
+        await Startup("worker", asyncio.Event(), None).open_broker(broker, Settings(), lacking, required=required)
 
 
 async def test_a_topology_that_does_not_fit_ends_the_start() -> None:
@@ -157,4 +163,19 @@ async def test_who_can_begin_without_a_broker_does_not_wait_for_it() -> None:
     await opened(broker, required=False)
 
     assert not broker.connected
+    await broker.stop()
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_a_user_who_may_do_too_little_ends_the_start(*, required: bool) -> None:
+    async def lacking() -> list[str]:
+        return ["read backhaul.claims", "write backhaul.events"]
+
+    broker = MisfittingBroker()
+
+    with pytest.raises(
+        ConfigurationError, match=r"may not read backhaul\.claims, write backhaul\.events: `rabbitmqctl"
+    ):
+        await opened(broker, lacking, required=required)
+
     await broker.stop()

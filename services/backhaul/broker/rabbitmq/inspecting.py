@@ -4,8 +4,8 @@ Nothing is changed by it: every question is one that the broker answers before i
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -55,15 +55,28 @@ class BrokerFacts:
 async def inspect_broker(url: str, permissions: Iterable[Permission]) -> BrokerFacts:
     """Raises `BrokerUnavailable`: which URL, what happened, what to do."""
     address = URL(url)
+    async with _visit(address, "backhaul doctor") as session:
+        return await _facts(session, address, permissions)
+
+
+async def missing_permissions(url: str, permissions: Iterable[Permission], *, name: str) -> frozenset[Permission]:
+    """Those of them that the user of `url` has not. `name` is what the broker's operators see. Raises as
+    `inspect_broker` does."""
+    async with _visit(URL(url), name) as session:
+        return await _forbidden(session, permissions)
+
+
+@asynccontextmanager
+async def _visit(url: URL, name: str) -> AsyncIterator[Session]:
     try:
-        session = await Session.open(address, name="backhaul doctor", heartbeat=_HEARTBEAT)
+        session = await Session.open(url, name=name, heartbeat=_HEARTBEAT)
     except RefusedError as error:
         raise error.refusal.error() from error
     try:
-        return await _facts(session, address, permissions)
+        yield session
     except (ChannelLost, TimeoutError) as error:
         raise BrokerUnavailable(
-            f"RabbitMQ at {redacted(address)} has accepted the connection and does not answer ({error}): "
+            f"RabbitMQ at {redacted(url)} has accepted the connection and does not answer ({error}): "
             "look at its log and at its alarms"
         ) from error
     finally:
@@ -74,7 +87,7 @@ async def inspect_broker(url: str, permissions: Iterable[Permission]) -> BrokerF
 
 async def _facts(session: Session, url: URL, permissions: Iterable[Permission]) -> BrokerFacts:
     told = session.properties
-    forbidden = [each for each in permissions if not await _allowed(session, each)]
+    forbidden = await _forbidden(session, permissions)
     return BrokerFacts(
         name=redacted(url),
         user=url.user or "guest",
@@ -83,7 +96,7 @@ async def _facts(session: Session, url: URL, permissions: Iterable[Permission]) 
         version=told.get("version", "0.0"),
         cluster=told.get("cluster_name", ""),
         blocked=await _blocked(session),
-        forbidden=frozenset(forbidden),
+        forbidden=forbidden,
     )
 
 
@@ -98,6 +111,10 @@ async def _blocked(session: Session) -> str | None:
         return session.wire.blocked
     finally:
         channel.close()
+
+
+async def _forbidden(session: Session, permissions: Iterable[Permission]) -> frozenset[Permission]:
+    return frozenset([each for each in permissions if not await _allowed(session, each)])
 
 
 async def _allowed(session: Session, permission: Permission) -> bool:
