@@ -18,7 +18,7 @@ LOCK    = $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python
 SOURCES = contracts services tests bench deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev up down logs demo-compose test test-containers sim chaos check format lock bench clean
+.PHONY: help cluster demo dev up down logs demo-compose test test-containers sim chaos check format lock bench clean
 
 help: ## what there is to do
 	@echo 'Usage: make TARGET [VENV=.venv] [PYTHON=python3.11]'
@@ -54,6 +54,9 @@ sim: $(VENV)/.dev ## the platform in simulated time under seeded faults: make si
 
 chaos: $(VENV)/.dev ## the deployment under load and seeded faults: make chaos MINUTES=10 [SEED=7] [ARGS='--into docs/reliability.md']
 	@$(BIN)/python -m tests.faults --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+cluster: $(VENV)/.dev ## three nodes of RabbitMQ, of which one is killed under load: make cluster [ARGS='--seconds 60']
+	@$(BIN)/python -m tests.faults.cluster $(ARGS)
 
 check: $(VENV)/.dev ## what CI checks: format, lint, types, who imports whom, generated files
 	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo 'Files are not formatted: run `make format`.' >&2; exit 1; }
