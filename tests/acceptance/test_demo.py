@@ -1,5 +1,6 @@
 """`make demo`: a real document through the whole platform, shown, timed, and left by itself."""
 
+import asyncio
 import os
 import pty
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from backhaul.embedded import embedded
+from backhaul.worker import load_services
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -80,6 +84,18 @@ def test_on_a_terminal_it_leaves_with_the_same_table(document: Path) -> None:
     assert process.wait(timeout=60) == 0
     assert "finished → result at the client" in written.decode()
     assert "Traceback" not in written.decode()
+
+
+async def test_it_may_be_a_client_of_a_platform_that_runs(document: Path, tmp_path: Path) -> None:
+    async with embedded(load_services(["digest.service:service"]), data=str(tmp_path / "data")) as running:
+        for worker in running.platform.workers:
+            await worker.announced.wait()
+
+        finished = await asyncio.to_thread(demo, str(document), "--url", running.url)
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert f"{running.url}, as it is deployed" in finished.stdout
+    assert "5 of 8 sentences" in finished.stdout
 
 
 def test_what_is_no_text_is_one_clear_sentence(tmp_path: Path) -> None:
