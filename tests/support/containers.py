@@ -228,6 +228,14 @@ class ContainerPostgreSQL(_InContainer, PrivatePostgreSQL):
         if self._box.running:
             self._box.kill(signal.SIGQUIT)
 
+    def _kept(self, name: str) -> str:
+        return f"/tmp/{name}.dump"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        inside = [argument.replace(f":{self._port}/", ":5432/") for argument in arguments]
+        if not self._box.succeeds(program, *inside):
+            raise RuntimeError(f"{program} failed in the container of {self.name}")
+
     def _serves(self, pid: int) -> bool:
         """Over TCP, which is served only when the database has been made."""
         return self._box.succeeds("pg_isready", "--quiet", "--host", LOOPBACK)

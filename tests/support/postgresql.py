@@ -72,11 +72,25 @@ class PrivatePostgreSQL(PrivateServer):
         told = subprocess.run([self._programs / "postgres", "--version"], capture_output=True, text=True, check=True)
         return told.stdout.split()[2]
 
+    def dump(self, url: str, name: str) -> None:
+        """What `pg_dump` says of a database, kept beside the server under a `name`."""
+        self._run("pg_dump", "--format=custom", f"--file={self._kept(name)}", f"--dbname={url}")
+
+    def restore(self, name: str, url: str) -> None:
+        """Put into an empty database what was kept under this `name`."""
+        self._run("pg_restore", "--exit-on-error", f"--dbname={url}", self._kept(name))
+
     def crash(self) -> None:
         """An "immediate" end: no checkpoint, no word to clients; recovery at the next start."""
         if self._server is not None:
             self._sandbox.stop(self._server, signal.SIGQUIT)
             self._server = None
+
+    def _kept(self, name: str) -> str:
+        return str(self._sandbox.folder / f"{name}.dump")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        self._sandbox.run([str(self._programs / program), *arguments], env=self._env)
 
     def _spawn(self) -> subprocess.Popen[str]:
         if not self._data.exists():
