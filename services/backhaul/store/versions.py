@@ -8,9 +8,14 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 
+from backhaul.core.errors import ConfigurationError
 from backhaul.store.schema import METADATA
 
 HEAD = "0007"
+"""The first two digits are the generation: within one, migrations only add what older statements do without."""
+GENERATION = "00"
+"""The last generation that statements of this version fit. It runs ahead of that of `HEAD` in the version that no
+longer uses what the next one takes away."""
 TABLE = "backhaul_schema"
 
 _schema = Table(
@@ -25,15 +30,22 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def misfit(connection: Connection) -> str | None:
-    """What is wrong with the schema and what to do, to stand behind the name of the database; None if it fits."""
+    """What is wrong with the schema and what to do, to stand behind the name of the database; None if it fits.
+
+    One that a newer version of Backhaul has made fits up to the end of `GENERATION`.
+    """
     found = current(connection)
-    if found == HEAD:
-        return None
     if found is None:
         return "holds no tables of Backhaul: run `backhaul db upgrade`"
-    if found > HEAD:
-        return f"has schema {found}, and this version knows only {HEAD}: install the newer version of Backhaul"
-    return f"has schema {found}, and this version needs {HEAD}: run `backhaul db upgrade`"
+    if found < HEAD:
+        return f"has schema {found}, and this version needs {HEAD}: run `backhaul db upgrade`"
+    return _beyond(found)
+
+
+def _beyond(found: str) -> str | None:
+    if found[: len(GENERATION)] <= GENERATION:
+        return None
+    return f"has schema {found}, and this version knows only {HEAD}: install the newer version of Backhaul"
 
 
 def current(connection: Connection) -> str | None:
@@ -60,10 +72,16 @@ def create(connection: Connection) -> None:
 
 
 def migrate(connection: Connection) -> None:
-    """Run every migration that the database has not seen."""
+    """Run every migration that the database has not seen. What a newer version has made is left alone, as long as it
+    fits; else this raises `ConfigurationError`."""
     from alembic import command
     from alembic.config import Config
 
+    found = current(connection)
+    if found is not None and found > HEAD:
+        if (why := _beyond(found)) is not None:
+            raise ConfigurationError(f"the database {why}")
+        return
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection

@@ -1,6 +1,7 @@
 """Opening: by URL, and only a database whose schema fits."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -11,18 +12,29 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from backhaul.core.clock import SystemClock
+from backhaul.core.commands import Cancel
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
 from backhaul.store import SqlStore, check, open_store, upgrade, versions
 from backhaul.store.postgresql import postgresql_engine
 from backhaul.store.schema import METADATA
 from backhaul.store.urls import parse
+from backhaul_contracts.tasks import Status
 from tests.conformance.store.conftest import RULES, Place
+from tests.conformance.store.given import advanced, started
 from tests.support.databases import create_database, drop_database
 from tests.support.ports import free_port
 from tests.support.servers import PostgreSQLServer
+
+NEXT = f"{versions.GENERATION}99"
+"""A later schema of the same generation."""
+ADDS = re.compile(
+    r"CREATE (TABLE|INDEX|UNIQUE INDEX tasks_key) |ALTER TABLE \w+ ADD COLUMN \w+ \w+(?!.* NOT NULL)|"
+    r"ALTER TABLE \w+ ADD COLUMN \w+ \w+ DEFAULT .* NOT NULL$"
+)
+"""What older statements do without: a new column is empty or has a default, and only a new table has a unique index."""
 
 
 @pytest.fixture
@@ -125,6 +137,34 @@ def test_a_schema_of_another_version_is_named(empty_database: str) -> None:
     assert f"needs {versions.HEAD}: run `backhaul db upgrade`" in older
 
 
+def test_an_upgrade_leaves_alone_what_a_newer_version_has_made(empty_database: str) -> None:
+    upgrade(empty_database)
+    asyncio.run(stamp(empty_database, NEXT))
+    upgrade(empty_database)
+    fits = check(empty_database)
+    asyncio.run(stamp(empty_database, "9999"))
+
+    with pytest.raises(ConfigurationError, match="install the newer version"):
+        upgrade(empty_database)
+
+    assert fits is None
+
+
+async def test_a_store_works_on_tables_to_which_a_newer_version_has_added(database_url: str) -> None:
+    await asyncio.to_thread(upgrade, database_url)
+    for table in METADATA.tables:
+        await execute(database_url, f"ALTER TABLE {table} ADD COLUMN later INTEGER NOT NULL DEFAULT 0")
+    await stamp(database_url, NEXT)
+    store = opened(database_url)
+
+    await store.start()
+    (record,) = await started(store)
+    done = await advanced(store, Cancel(record.id))
+
+    assert done.status is Status.CANCELLING
+    await store.stop()
+
+
 def test_the_newest_migration_is_the_version_that_is_needed() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(versions.__file__).parent / "migrations"))
@@ -136,6 +176,27 @@ def test_the_migrations_make_the_tables_that_statements_are_written_for(empty_da
     upgrade(empty_database)
 
     assert asyncio.run(differences(empty_database)) == []
+
+
+def test_migrations_of_one_generation_only_add(empty_database: str) -> None:
+    statements: list[str] = []
+
+    asyncio.run(upgraded(empty_database, statements))
+    changes = [statement for statement in statements if statement.startswith(("ALTER", "CREATE", "DROP"))]
+
+    assert len(changes) > 20
+    assert [change for change in changes if not ADDS.match(change)] == []
+
+
+async def upgraded(url: str, statements: list[str]) -> None:
+    """Notes the statements of all migrations."""
+    engine = postgresql_engine(parse(url), {})
+    event.listen(
+        engine.sync_engine, "before_cursor_execute", lambda *said: statements.append(" ".join(said[2].split()))
+    )
+    async with engine.begin() as connection:
+        await connection.run_sync(versions.migrate)
+    await engine.dispose()
 
 
 async def differences(url: str) -> list[object]:
@@ -151,9 +212,13 @@ async def differences(url: str) -> list[object]:
 
 
 async def stamp(url: str, version: str) -> None:
+    await execute(url, f"UPDATE {versions.TABLE} SET version_num = '{version}'")
+
+
+async def execute(url: str, statement: str) -> None:
     engine = postgresql_engine(parse(url), {})
     async with engine.begin() as connection:
-        await connection.execute(text(f"UPDATE {versions.TABLE} SET version_num = :version"), {"version": version})
+        await connection.execute(text(statement))
     await engine.dispose()
 
 
