@@ -19,7 +19,6 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.retry import backoff
 from backhaul.settings import Settings
-from backhaul.wiring.health import health_app
 
 _log = logging.getLogger("backhaul")
 
@@ -104,16 +103,14 @@ class Startup:
 
     @asynccontextmanager
     async def _telling(self, part: str) -> AsyncIterator[None]:
-        """Not ready, for want of `part`. Nothing else is served yet."""
+        """Alive, and not ready for want of `part`."""
         if self._address is None:
             yield
             return
         from backhaul.wiring.http import HttpServer
+        from backhaul.wiring.waiting import waiting_app
 
-        async def lacks() -> Sequence[str]:
-            return [part]
-
-        server = HttpServer(health_app(lacks, _no_metrics), *self._address, on_stop=lambda: None)
+        server = HttpServer(waiting_app(self._role, part), *self._address, on_stop=lambda: None)
         async with server.running():
             yield
 
@@ -148,7 +145,3 @@ def _refuse(misfits: Sequence[topology.Misfit]) -> None:
         raise ConfigurationError(
             f"the broker's topology does not fit: {first.thing} {first.fact}{others}: {first.remedy}"
         )
-
-
-async def _no_metrics(accept: str) -> tuple[bytes, str]:
-    return b"", "text/plain; version=0.0.4"

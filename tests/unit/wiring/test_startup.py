@@ -79,6 +79,30 @@ async def test_a_store_that_is_away_is_waited_for_and_readiness_names_it(caplog:
     ]
 
 
+async def test_what_is_served_later_is_unavailable_until_then() -> None:
+    store, port = SlowStore(), free_port()
+    startup = Startup("gateway", asyncio.Event(), ("127.0.0.1", port))
+
+    opening = asyncio.create_task(startup.open_store(cast(Store, store)))
+    await readiness(port)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        answers = [
+            await http.get("/v1/tasks/tsk_01m87kx6j7e00bjx9gmgjnrv45"),
+            await http.post("/v1/tasks", json={"kind": "digest.summarise", "input": {}}),
+            await http.get("/readyz"),
+        ]
+        alive = await http.get("/healthz")
+    store.back.set()
+    async with asyncio.timeout(10):
+        await opening
+
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["accepting"] is False
+    assert alive.status_code == 200
+
+
 async def test_who_is_asked_to_end_waits_no_longer() -> None:
     store, stop = SlowStore(), asyncio.Event()
     opening = asyncio.create_task(Startup("ledger", stop, None).open_store(cast(Store, store)))

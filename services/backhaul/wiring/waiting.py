@@ -1,0 +1,25 @@
+"""What the address of a role answers until the role can begin."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backhaul.core.errors import Rejected
+from backhaul.gateway.problems import problem_reply
+from backhaul.gateway.replies import Reply, retry_after
+from backhaul_contracts.problems import ProblemCode
+from backhaul_contracts.wire import Json
+
+
+def waiting_app(role: str, part: str) -> ASGIApp:
+    """Alive; all that is served here later is unavailable for want of `part`, `/readyz` too.
+
+    By a 404, clients of a gateway would be told that their task does not exist.
+    """
+    refusal = Rejected(ProblemCode.UNAVAILABLE, f"The {role} begins as soon as the {part} is there: try again.")
+    facts: dict[str, Json] = {"ready": False, "accepting": False, "down": [part], "misfits": []}
+    unavailable = problem_reply(refusal, [retry_after(1)], facts)
+    alive = Reply(200, b'{"status":"ok"}')
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (alive if scope["path"] == "/healthz" else unavailable)(scope, receive, send)
+
+    return app
