@@ -11,7 +11,7 @@ from yarl import URL
 
 from backhaul.broker.rabbitmq import topology as objects
 from backhaul.broker.rabbitmq.consumer import Consumer
-from backhaul.broker.rabbitmq.errors import NOT_FOUND, ChannelLost
+from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, ChannelLost
 from backhaul.broker.rabbitmq.link import Link
 from backhaul.broker.rabbitmq.listing import take
 from backhaul.broker.rabbitmq.looking import PATIENCE, looking
@@ -112,7 +112,12 @@ class RabbitBroker:
                 for queue in topology.queues:
                     if session.lost.done():
                         session = await self._visit(visits)
-                    misfits += filter(None, [await objects.answers(session, queue)])
+                    try:
+                        misfits += filter(None, [await objects.answers(session, queue)])
+                    except ChannelLost as error:
+                        if error.code != ACCESS_REFUSED:
+                            raise
+                        break  # ledgers may read them all; RabbitMQ logs each refusal as an error
             return misfits
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:

@@ -45,6 +45,7 @@ class Subscriber:
         self._ended = asyncio.Event()
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._told: str | None = None
 
     async def run(self) -> None:
         """Hear until cancelled."""
@@ -91,8 +92,17 @@ class Subscriber:
         try:
             await hearing.start()
         except HEARING_ERRORS as error:
-            log.warning("subscribing to %s failed: %s", self.queue, str(error) or type(error).__name__)
+            hung_up = isinstance(error, StopAsyncIteration)
+            self._tell("the broker hung up" if hung_up else str(error) or type(error).__name__)
             self._end(hearing)
+        else:
+            self._told = None
+
+    def _tell(self, reason: str) -> None:
+        """Once for each reason in a row: it is tried again twice a second, for as long as the broker is away."""
+        if reason != self._told:
+            log.warning("subscribing to %s failed: %s", self.queue, reason)
+        self._told = reason
 
     async def _leave(self) -> None:
         hearing, self._hearing = self._hearing, None

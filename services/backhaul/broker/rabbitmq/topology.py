@@ -48,7 +48,17 @@ async def check(session: Session, topology: Topology) -> list[Misfit]:
         (f"exchange {exchange.name}", _exists(exchange), exchange_frame(exchange)) for exchange in topology.exchanges
     ]
     wanted += [(f"queue {queue.name}", _stands(queue.name), queue_frame(queue)) for queue in topology.queues]
-    misfits = [await _misfit(session, *thing) for thing in wanted]
+    misfits: list[Misfit | None] = []
+    compares = True
+    for thing, look, make in wanted:
+        try:
+            misfits.append(await _misfit(session, thing, look, *((make,) if compares else ())))
+        except ChannelLost as error:
+            if error.code != ACCESS_REFUSED:
+                raise
+            # Who may not declare cannot compare: that it exists must do. Nor is it tried again with every other thing,
+            # for RabbitMQ logs each refusal as an error.
+            compares = False
     return [misfit for misfit in misfits if misfit is not None]
 
 
@@ -57,6 +67,8 @@ async def answers(session: Session, queue: Queue) -> Misfit | None:
     less than a second before its node crashed and never takes a message (3.10.8), and says that all is well.
 
     RabbitMQ refuses `basic.get` on queues with a single active consumer, and it would take a message that waits.
+
+    Raises `ChannelLost`, also with `ACCESS_REFUSED`: who may not read cannot know.
     """
     if queue.owned or queue.single_active_consumer or await ready(session, queue.name) != 0:
         return None
@@ -65,8 +77,8 @@ async def answers(session: Session, queue: Queue) -> Misfit | None:
             for delivery in await take(session, queue.name, 1):
                 delivery.requeue()
     except ChannelLost as error:
-        if error.code == ACCESS_REFUSED:  # who may not read cannot know
-            return None
+        if error.code == ACCESS_REFUSED:
+            raise
     except TimeoutError:
         pass
     else:
@@ -127,18 +139,18 @@ async def _make(channel: Channel, thing: str, *methods: Frame) -> None:
         raise ConfigurationError(_refused(thing, error)) from error
 
 
-async def _misfit(session: Session, thing: str, look: Frame, make: Frame) -> Misfit | None:
+async def _misfit(session: Session, thing: str, look: Frame, *make: Frame) -> Misfit | None:
+    """`make` changes nothing on what exists: it only compares."""
     channel = await session.channel()
     try:
-        await channel.call(look)
-        await channel.call(make)  # changes nothing on what exists: it only compares
+        for frame in (look, *make):
+            await channel.call(frame)
     except ChannelLost as error:
         if error.code == NOT_FOUND:
             return Misfit(thing, "does not exist")
         if error.code == PRECONDITION_FAILED:
             return Misfit(thing, f"has other properties ({error.text})", _DIFFERENT)
-        if error.code != ACCESS_REFUSED:  # who may not declare cannot compare: that it exists must do
-            raise
+        raise
     finally:
         channel.close()
     return None
