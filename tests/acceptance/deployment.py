@@ -123,10 +123,10 @@ class Deployment:
             print(f"--- log of {role.name}\n{role.log}")  # shown by pytest if the test fails
         self._logs.cleanup()
 
-    async def gateway(self) -> Role:
+    async def gateway(self, **settings: str) -> Role:
         """A gateway that is ready."""
         port = free_port()
-        role = self._start(["gateway"], {"BACKHAUL_PORT": str(port)}, f"http://127.0.0.1:{port}")
+        role = self._start(["gateway"], {**settings, "BACKHAUL_PORT": str(port)}, f"http://127.0.0.1:{port}")
         await answers(f"{role.url}/readyz")
         return role
 

@@ -1,17 +1,17 @@
 """`python -m tests.faults.cluster`: three nodes of RabbitMQ, of which one is killed under load, and comes back.
 
 Each role speaks to a node of its own: the gateway to the first, of two ledgers and two workers one each to the second
-and the third. Of these two nodes the one that leads more queues is killed, and with it the connections of one ledger
-and one worker. What was accepted has to end, once and well.
+and the third. The third has also made the queues, and so leads most of them. It is killed, and with it the connections
+of one ledger and one worker. What was accepted has to end, once and well.
 """
 
 import argparse
 import asyncio
+import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
@@ -19,11 +19,13 @@ from time import monotonic
 import httpx
 
 from tests.acceptance.deployment import Deployment, Role, answers
+from tests.support.cluster import rabbitmq_cluster
 from tests.support.databases import create_database
-from tests.support.postgresql import PrivatePostgreSQL
 from tests.support.rabbitmq import PrivateRabbitMQ
+from tests.support.servers import postgresql
 
 _LEASE = {"BACKHAUL_LEASE": "10s", "BACKHAUL_HEARTBEAT": "2s"}
+_EXAMINED = ("broker", "topology", "policies", "nodes")
 _PATIENCE = 120
 _PAGE = 100
 
@@ -46,15 +48,13 @@ def main() -> int:
 
 
 async def _run(seconds: float, rate: float) -> int:
-    with ExitStack() as stack:
-        database = stack.enter_context(PrivatePostgreSQL())
-        nodes = _nodes(stack)
-        for node in nodes[1:]:
-            await node.join(nodes[0])
-        url = await create_database(database.url)
-        async with _deployed(nodes, url) as gateway:
-            load = await _under_load(gateway, nodes, seconds, rate)
-            ends = await _ends(gateway, load)
+    async with rabbitmq_cluster(3) as nodes:
+        with closing(postgresql()) as database:
+            url = await create_database(database.url)
+            async with _deployed(nodes, url) as (deployment, gateway):
+                load = await _under_load(deployment, gateway, nodes, seconds, rate)
+                ends = await _ends(gateway, load)
+                await _examine(deployment, nodes[0])
     print(
         f"accepted {len(load.accepted)}, the slowest in {load.slowest.total_seconds():.2f} s; not: {dict(load.refused)}"
     )
@@ -64,41 +64,45 @@ async def _run(seconds: float, rate: float) -> int:
     return 0 if whole else 1
 
 
-def _nodes(stack: ExitStack) -> list[PrivateRabbitMQ]:
-    first = PrivateRabbitMQ()
-    nodes = [first, PrivateRabbitMQ(peer=first), PrivateRabbitMQ(peer=first)]
-    for node in nodes:
-        stack.callback(node.close)
-    first.start()  # with the epmd that all of them need
-    with ThreadPoolExecutor() as threads:
-        list(threads.map(PrivateRabbitMQ.start, nodes[1:]))
-    return nodes
-
-
 @asynccontextmanager
-async def _deployed(nodes: list[PrivateRabbitMQ], database_url: str) -> AsyncIterator[Role]:
-    async with Deployment(nodes[0].url, database_url, **_LEASE) as deployment:
+async def _deployed(nodes: list[PrivateRabbitMQ], database_url: str) -> AsyncIterator[tuple[Deployment, Role]]:
+    managed = {"BACKHAUL_RABBITMQ_MANAGEMENT_URL": nodes[0].management_url}
+    async with Deployment(nodes[-1].url, database_url, **_LEASE, **managed) as deployment:
         for node in nodes[1:]:
             deployment.ledger(BACKHAUL_AMQP_URL=node.url)
             deployment.worker(BACKHAUL_AMQP_URL=node.url)
-        gateway = await deployment.gateway()
+        gateway = await deployment.gateway(BACKHAUL_AMQP_URL=nodes[0].url)
         await answers(f"{gateway.url}/v1/workers", lambda body: len(body["data"]) == 2)
-        yield gateway
+        await _examine(deployment, nodes[0])
+        yield deployment, gateway
 
 
-async def _under_load(gateway: Role, nodes: list[PrivateRabbitMQ], seconds: float, rate: float) -> Load:
+async def _examine(deployment: Deployment, node: PrivateRabbitMQ) -> None:
+    """Tell what `backhaul doctor` finds there."""
+    said = await deployment.run("doctor", "--json", BACKHAUL_AMQP_URL=node.url)
+    found = json.loads(said.stdout)["findings"]
+    for each in found:
+        if each["about"] in _EXAMINED:
+            print(f"doctor   {each['severity']}: {each['about']}: {each['fact']}", flush=True)
+
+
+async def _under_load(
+    deployment: Deployment, gateway: Role, nodes: list[PrivateRabbitMQ], seconds: float, rate: float
+) -> Load:
     load = Load()
     async with asyncio.TaskGroup() as group:
         group.create_task(_submit(gateway, load, seconds, rate))
         await asyncio.sleep(seconds / 3)
-        led = {await node.leads(nodes[0].url): node for node in nodes[1:]}
-        most = max(led)
-        print(f"killed   a node that led {most} queues, after {len(load.accepted)} tasks", flush=True)
-        await asyncio.to_thread(led[most].kill)
+        led = [await node.leads(nodes[0].url) for node in nodes]
+        print(
+            f"killed   the node that led {led[-1]} of {sum(led)} queues, after {len(load.accepted)} tasks", flush=True
+        )
+        await asyncio.to_thread(nodes[-1].kill)
         await asyncio.sleep(seconds / 3)
         done = await _count(gateway, "succeeded")
         print(f"without  it {done} of {len(load.accepted)} tasks have succeeded", flush=True)
-        await asyncio.to_thread(led[most].start)
+        await _examine(deployment, nodes[0])
+        await asyncio.to_thread(nodes[-1].start)
         print("started  it again", flush=True)
     return load
 

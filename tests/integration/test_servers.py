@@ -209,6 +209,23 @@ def test_a_sandbox_ends_its_processes_and_removes_its_folder() -> None:
     assert not sandbox.folder.exists()
 
 
+def test_containers_that_are_left_go_with_the_sandbox_and_those_that_ended_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker, said = tmp_path / "docker", tmp_path / "said"
+    docker.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    sandbox = Sandbox("test")
+    for thing in ("network:net", "container:ended", "container:left"):
+        sandbox.guard(thing)
+    sandbox.release("container:ended")
+
+    sandbox.close()
+
+    assert said.read_text().splitlines() == ["rm --force --volumes left", "network rm net"]
+
+
 def test_servers_end_even_when_their_owner_is_killed() -> None:
     port = free_port()
     with subprocess.Popen(

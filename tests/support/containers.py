@@ -3,31 +3,28 @@
 They do all that private servers do: they start, stop, crash and freeze at our word, at a port that stays the same.
 """
 
+import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
 
 import docker
 from docker.errors import DockerException
-from testcontainers.core.container import DockerContainer
 
+from tests.support.boxes import Box, ContainerNetwork
 from tests.support.erlang import ErlangConsole
-from tests.support.missing import ServerMissingError
 from tests.support.ports import LOOPBACK, await_true, free_port, speaks_amqp
 from tests.support.postgresql import PrivatePostgreSQL
 from tests.support.private import PrivateServer
 from tests.support.rabbitmq import USER, PrivateRabbitMQ, erlang_arguments
-from tests.support.sandbox import STOP_TIMEOUT, Sandbox
+from tests.support.sandbox import Sandbox
 
 CONTAINERS = "BACKHAUL_TEST_CONTAINERS"
 RABBITMQ_IMAGE = "rabbitmq:4-management"
 POSTGRESQL_IMAGE = "postgres:17"
 
 _START_TIMEOUT = timedelta(seconds=120)
-_NODE = "rabbit@rabbitmq"
 
 
 def containers_are_wanted() -> bool:
@@ -49,92 +46,10 @@ def docker_answers() -> bool:
         client.close()
 
 
-class _Box:
-    """One container, which keeps its port and its data while it is down."""
-
-    def __init__(
-        self,
-        image: str,
-        ports: Mapping[int, int],
-        environment: Mapping[str, str],
-        *,
-        command: Sequence[str] = (),
-        **options: Any,
-    ) -> None:
-        """`ports`: those inside, each with that on the loopback interface of this machine."""
-        self._image = image
-        self._container = DockerContainer(image).with_envs(**environment).with_kwargs(**options)
-        if command:
-            self._container.with_command(list(command))
-        bound = {f"{inside}/tcp": (LOOPBACK, outside) for inside, outside in ports.items()}
-        cast("dict[str, Any]", self._container.ports).update(bound)
-        self.running = self._made = False
-
-    @property
-    def id(self) -> str:
-        return str(self._docker.id)
-
-    def start(self) -> None:
-        try:
-            if self._made:
-                self._docker.start()
-            else:
-                self._container.start()
-                self._made = True
-        except DockerException as fault:
-            self.close()
-            raise ServerMissingError(f"no server from Docker: {self._image} did not start: {fault}") from fault
-        self.running = True
-
-    def stop(self) -> None:
-        self._docker.stop(timeout=int(STOP_TIMEOUT.total_seconds()))
-        self.running = False
-
-    def kill(self, sign: signal.Signals = signal.SIGKILL) -> None:
-        self._docker.kill(sign.name)
-        self._docker.wait(timeout=STOP_TIMEOUT.total_seconds())
-        self.running = False
-
-    def pause(self) -> None:
-        self._docker.pause()
-
-    def unpause(self) -> None:
-        self._docker.reload()
-        if self._docker.status == "paused":
-            self._docker.unpause()
-
-    def close(self) -> None:
-        self._container.stop()
-        self.running = False
-
-    @property
-    def has_ended(self) -> bool:
-        self._docker.reload()
-        return str(self._docker.status) in ("exited", "dead")
-
-    @property
-    def pid(self) -> int:
-        self._docker.reload()
-        return int(self._docker.attrs["State"]["Pid"])
-
-    def succeeds(self, *command: str) -> bool:
-        return bool(self._docker.exec_run(command).exit_code == 0)
-
-    def run(self, *command: str) -> str:
-        return str(self._docker.exec_run(command).output.decode())
-
-    def tail(self) -> str:
-        return str(self._docker.logs(tail=15).decode(errors="replace"))
-
-    @property
-    def _docker(self) -> Any:
-        return self._container.get_wrapped_container()
-
-
 class _InContainer(PrivateServer):
     """A private server whose processes are those of a container."""
 
-    _box: _Box
+    _box: Box
 
     def start(self) -> None:
         if self._box.running:
@@ -178,19 +93,30 @@ class _InContainer(PrivateServer):
 
 
 class ContainerRabbitMQ(_InContainer, PrivateRabbitMQ):
-    """RabbitMQ in a container."""
+    """RabbitMQ in a container; those in one `network` can become a cluster."""
 
-    def __init__(self, *, acknowledgement_timeout: timedelta | None = None) -> None:
+    def __init__(
+        self, *, acknowledgement_timeout: timedelta | None = None, network: ContainerNetwork | None = None
+    ) -> None:
         self._sandbox = Sandbox("rabbitmq")
-        self._password, self._port, self._management_port = secrets.token_hex(8), free_port(), free_port()
+        self._password = network.password if network else secrets.token_hex(8)
+        self._cookie = network.cookie if network else secrets.token_hex(16)
+        self._port, self._management_port = free_port(), free_port()
         self._console: ErlangConsole | None = None
-        environment = {
-            "RABBITMQ_DEFAULT_USER": USER,
-            "RABBITMQ_DEFAULT_PASS": self._password,
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erlang_arguments(acknowledgement_timeout),
-        }
-        self._box = _Box(
-            RABBITMQ_IMAGE, {5672: self._port, 15672: self._management_port}, environment, hostname="rabbitmq"
+        host = f"rabbitmq-{secrets.token_hex(4)}"
+        self._node = f"rabbit@{host}"
+        arguments = f"-setcookie {self._cookie} {erlang_arguments(acknowledgement_timeout)}"
+        self._box = Box(
+            self._sandbox,
+            RABBITMQ_IMAGE,
+            {5672: self._port, 15672: self._management_port},
+            {
+                "RABBITMQ_DEFAULT_USER": USER,
+                "RABBITMQ_DEFAULT_PASS": self._password,
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": arguments,
+            },
+            network=network.network if network else None,
+            hostname=host,
         )
 
     def start(self) -> None:
@@ -199,13 +125,17 @@ class ContainerRabbitMQ(_InContainer, PrivateRabbitMQ):
             self._console = None
         super().start()
 
+    async def join(self, peer: PrivateRabbitMQ) -> None:
+        for command in (("stop_app",), ("join_cluster", peer._node), ("start_app",)):
+            await asyncio.to_thread(self._box.run, "rabbitmqctl", "--erlang-cookie", self._cookie, *command)
+
     def _serves(self, pid: int) -> bool:
         return speaks_amqp(self._port) and self._evaluate("rabbit:is_running()") == "true"
 
     def _evaluate(self, expressions: str) -> str:
         if self._console is None:
             inside = ("docker", "exec", "--interactive", "--user", "rabbitmq", self._box.id)
-            self._console = ErlangConsole(self._sandbox, _NODE, env=os.environ, inside=inside)
+            self._console = ErlangConsole(self._sandbox, self._node, env=os.environ, inside=inside, cookie=self._cookie)
         return super()._evaluate(expressions)
 
 
@@ -218,7 +148,7 @@ class ContainerPostgreSQL(_InContainer, PrivatePostgreSQL):
         settings = self._options(fsync=fsync)
         environment = {"POSTGRES_USER": "backhaul", "POSTGRES_PASSWORD": self._password, "POSTGRES_DB": "postgres"}
         command = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._box = _Box(POSTGRESQL_IMAGE, {5432: self._port}, environment, command=command)
+        self._box = Box(self._sandbox, POSTGRESQL_IMAGE, {5432: self._port}, environment, command=command)
 
     @property
     def version(self) -> str:

@@ -33,13 +33,30 @@ class ErlangConsole:
     It needs the broker's cookie in `$HOME` and a running epmd; both come with `env`.
     """
 
-    def __init__(self, sandbox: Sandbox, node: str, *, env: Mapping[str, str], inside: Sequence[str] = ()) -> None:
-        """`inside`: a command that runs another one where the broker is, if that is not here."""
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        node: str,
+        *,
+        env: Mapping[str, str],
+        inside: Sequence[str] = (),
+        cookie: str | None = None,
+    ) -> None:
+        """`inside`: a command that runs another one where the broker is, if that is not here. `cookie`: not that of
+        `$HOME`."""
         self._sandbox = sandbox
         self._lock = threading.Lock()
         erl = "erl" if inside else shutil.which("erl", path=env["PATH"]) or "erl"
         name = node.replace("@", "-console@")
-        flags = ["-noshell", "-hidden", "-start_epmd", "false", "-sname", name]
+        flags = [
+            "-noshell",
+            "-hidden",
+            "-start_epmd",
+            "false",
+            "-sname",
+            name,
+            *(["-setcookie", cookie] if cookie else []),
+        ]
         loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
         self._erl = sandbox.spawn(
             [*inside, erl, *flags, *loopback, "-eval", _LOOP % node], env=env, log="console.log", piped=True

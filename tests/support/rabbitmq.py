@@ -159,9 +159,8 @@ class PrivateRabbitMQ(PrivateServer):
     async def leads(self, url: str) -> int:
         """Of how many queues of a vhost this node holds the leader."""
         listed = await self.evaluate(
-            "length([x || [{pid, P}] <- "
-            f'rabbit_amqqueue:info_all(<<"{_vhost(url)}">>, [pid]), is_tuple(P) andalso element(2, P) =:= node() '
-            "orelse is_pid(P) andalso node(P) =:= node()])"
+            f'length([x || Q <- rabbit_amqqueue:list(<<"{_vhost(url)}">>), P <- [amqqueue:get_pid(Q)], '
+            "is_tuple(P) andalso element(2, P) =:= node() orelse is_pid(P) andalso node(P) =:= node()])"
         )
         return int(listed)
 

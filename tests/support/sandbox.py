@@ -19,17 +19,24 @@ from tests.support.ports import await_true
 
 STOP_TIMEOUT = timedelta(seconds=20)
 
-# Reads "+ pid" and "- pid". At the end of its input, which comes also when the owner was killed, it ends
-# the process groups that are left and removes the folder.
+# Reads "+ thing" and "- thing", where a thing is a process group, or a container or network of Docker by its id. At the
+# end of its input, which comes also when the owner was killed, it ends what is left, the newest first, and removes the
+# folder. A network goes only when it is empty, and others may be emptying it.
 _GUARD = """
-groups=
-while read -r sign group; do
+left=
+while read -r sign thing; do
   rest=
-  for known in $groups; do [ "$known" = "$group" ] || rest="$rest $known"; done
-  groups=$rest
-  [ "$sign" = - ] || groups="$groups $group"
+  for known in $left; do [ "$known" = "$thing" ] || rest="$rest $known"; done
+  left=$rest
+  [ "$sign" = - ] || left="$thing $left"
 done
-for group in $groups; do kill -KILL "-$group"; done 2>/dev/null
+for thing in $left; do
+  case $thing in
+    container:*) docker rm --force --volumes "${thing#*:}" ;;
+    network:*) for _ in 1 2 3 4 5; do docker network rm "${thing#*:}" && break; sleep 1; done ;;
+    *) kill -KILL "-$thing" ;;
+  esac
+done >/dev/null 2>&1
 rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }
 """
 
@@ -98,7 +105,7 @@ class Sandbox:
                 start_new_session=True,
             )
         self._running.append(process)
-        self._tell("+", process.pid)
+        self.guard(str(process.pid))
         return process
 
     def stop(self, process: subprocess.Popen[str], sign: signal.Signals = signal.SIGTERM) -> None:
@@ -125,7 +132,7 @@ class Sandbox:
         """Stop a process and its children where they are: connections stay open, nothing answers."""
         for member in _family(process.pid):
             with suppress(psutil.NoSuchProcess):
-                self._tell("+", member.pid)  # one that is frozen does not notice the end of its parent
+                self.guard(str(member.pid))  # one that is frozen does not notice the end of its parent
                 member.suspend()
 
     def thaw(self, process: subprocess.Popen[str]) -> None:
@@ -134,7 +141,7 @@ class Sandbox:
             with suppress(psutil.NoSuchProcess):
                 member.resume()
                 if member.pid != process.pid:
-                    self._tell("-", member.pid)
+                    self.release(str(member.pid))
 
     def close(self) -> None:
         """End what still runs and remove the folder. May be repeated."""
@@ -143,6 +150,14 @@ class Sandbox:
         if self._guard.stdin and not self._guard.stdin.closed:
             self._guard.stdin.close()
         self._guard.wait()
+
+    def guard(self, thing: str) -> None:
+        """End this, too, when the owner is gone: a process group, or `container:ID` or `network:ID` of Docker."""
+        self._tell("+", thing)
+
+    def release(self, thing: str) -> None:
+        """It has ended."""
+        self._tell("-", thing)
 
     def tail(self, log: str, lines: int = 15) -> str:
         """The last lines of a log in the folder, for an error message."""
@@ -153,11 +168,11 @@ class Sandbox:
         for stream in (process.stdin, process.stdout):
             _close(stream)
         self._running.remove(process)
-        self._tell("-", process.pid)
+        self.release(str(process.pid))
 
-    def _tell(self, sign: str, pid: int) -> None:
+    def _tell(self, sign: str, thing: str) -> None:
         if self._guard.stdin and not self._guard.stdin.closed:
-            self._guard.stdin.write(f"{sign} {pid}\n")
+            self._guard.stdin.write(f"{sign} {thing}\n")
             self._guard.stdin.flush()
 
 
