@@ -77,7 +77,7 @@ def readings(gateway: "Gateway") -> Iterator[Reading]:
     yield Reading(REQUESTS, answers)
     yield Reading(ANSWERS, dict(gateway.requests.lengths))
     yield Reading(WATCHERS, {(transport,): watchers[transport] for transport in TRANSPORTS})
-    yield alone(SOCKETS, len(feed.attendants))
+    yield alone(SOCKETS, len(feed.attendants) - len(feed.wide.watchers))  # the others that attend to no task
     yield alone(WATCHED, len(feed.topics))
     yield alone(BEHIND, feed.times_behind)
     yield alone(PUSHED, feed.pushed)

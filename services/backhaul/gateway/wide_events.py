@@ -27,6 +27,7 @@ class WideEvents:
             raise Rejected(ProblemCode.NOT_ACCEPTABLE, f"The events of many tasks come as {EVENT_STREAM} only.")
         choice = event_choice(request, tenant_of(request))
         resumed = bool(request.header(b"last-event-id"))
+        self._limits.check_stream(request.identity)
         await self._feed.heard(_PATIENCE)
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:

@@ -51,10 +51,14 @@ class Balance:
         if not self._missed or not self._broker.connected:
             return False
         missed, self._missed = self._missed, set()
-        claimable = await self._store.claimable()
-        for queue in missed & claimable.keys():
-            if await self._queues.ready(queue) == 0:
-                await self._publish(spare_tokens(queue, min(claimable[queue], _A_FEW)))
+        try:
+            claimable = await self._store.claimable()
+            for queue in missed & claimable.keys():
+                if await self._queues.ready(queue) == 0:
+                    await self._publish(spare_tokens(queue, min(claimable[queue], _A_FEW)))
+        except BaseException:
+            self._missed |= missed
+            raise
         return False
 
     async def balance(self) -> bool:

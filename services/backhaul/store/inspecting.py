@@ -5,6 +5,7 @@ import sqlite3
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.pool import NullPool
@@ -57,7 +58,7 @@ class StoreFacts:
 
     @property
     def major(self) -> int:
-        return int(self.version.split(".")[0])
+        return int("".join(takewhile(str.isdigit, self.version)))  # there is 18beta1, too
 
 
 async def inspect_store(url: str) -> StoreFacts:

@@ -76,15 +76,13 @@ class Metrics:
             up["store",] = 0
             with suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(_PATIENCE.total_seconds()):
+                    await self._store.ping()
+                    up["store",] = 1
                     found = await self._read(self._store)
-                up["store",] = 1
         return [Reading(UP, up), *found]
 
     async def _read(self, store: Store) -> list[Reading]:
-        if self.census:
-            return list((await store.census()).readings())
-        await store.ping()
-        return []
+        return list((await store.census()).readings()) if self.census else []
 
     def _reconnected(self) -> None:
         self._reconnects += 1

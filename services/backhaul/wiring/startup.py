@@ -57,7 +57,10 @@ class Startup:
             return
         await self._unless_stopped(broker.start(required=False))
         if broker.connected:
-            await self._unless_stopped(_fit(broker, wanted, lacking))
+            try:
+                await self._unless_stopped(_fit(broker, wanted, lacking))
+            except BrokerUnavailable as error:
+                _log.warning("%s begins without the broker: %s", self._role, error)
 
     async def _until(self, part: str, attempt: Callable[[], Coroutine[Any, Any, None]]) -> None:
         trying = asyncio.ensure_future(self._try(part, attempt))

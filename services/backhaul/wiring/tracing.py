@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from backhaul.core.tracing import UNTRACED, Attributes, Side, Span, Tracer
 from backhaul.settings import Settings
+from backhaul.wiring.disclosure import without_password
 from backhaul.wiring.metrics import version_here
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _provider(endpoint: str, role: str) -> "TracerProvider | None":
     provider.add_span_processor(BatchSpanProcessor(exporter))
     if role in ("worker", "embedded"):  # what handlers trace by themselves goes the same way
         trace.set_tracer_provider(provider)
-    _log.info("traces are sent to %s", endpoint)
+    _log.info("traces are sent to %s", without_password(endpoint))
     return provider
 
 

@@ -131,8 +131,11 @@ async def test_without_the_database_the_rest_is_told(platform: Harness, monkeypa
         raise StoreUnavailable("the database is away")
 
     monkeypatch.setattr(platform.platform.store, "census", away)
+    without_census = await numbers(platform)
+    monkeypatch.setattr(platform.platform.store, "ping", away)
     found = await numbers(platform)
 
+    assert of(without_census, "backhaul_up", part="store") == 1
     assert of(found, "backhaul_up", part="store") == 0
     assert of(found, "backhaul_worker_slots", service="greeter") == 4
     assert not any(name == "backhaul_queue_tasks" for name, _ in found)

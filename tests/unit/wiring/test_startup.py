@@ -190,6 +190,17 @@ async def test_who_can_begin_without_a_broker_does_not_wait_for_it() -> None:
     await broker.stop()
 
 
+async def test_a_broker_that_goes_away_at_the_start_keeps_nobody_from_beginning_without_it() -> None:
+    async def lacking() -> list[str]:
+        raise BrokerUnavailable("the broker does not answer")
+
+    broker = MisfittingBroker()
+
+    await opened(broker, required=False, lacking=lacking)
+
+    await broker.stop()
+
+
 @pytest.mark.parametrize("required", [True, False])
 async def test_a_user_who_may_do_too_little_ends_the_start(*, required: bool) -> None:
     async def lacking() -> list[str]:

@@ -83,7 +83,7 @@ class Management:
                 f"the management API of RabbitMQ at {self.name} does not let this user {method} {path}: give it the "
                 "tag policymaker (to set policies) or monitoring (to see nodes), or correct the password"
             )
-        if answer.is_error:
+        if not answer.is_success:
             raise ConfigurationError(f"RabbitMQ refuses {method} {path}: {answer.text}: look at its log")
         if (date := answer.headers.get("date")) is not None:
             self.ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from backhaul.core.findings import Finding, Severity, fault, worst
 from backhaul.settings import Settings
+from backhaul.wiring.disclosure import configured
 from backhaul.wiring.doctor import broker, prudence, store
-from backhaul.wiring.doctor.disclosure import configured
 
 ROLES = ("server", "gateway", "ledger", "notifier", "worker")
 _WITHOUT_STORE = ("worker",)
@@ -47,12 +47,15 @@ async def _examine(settings: Settings, role: str | None, names: Mapping[str, str
 
 
 async def _safely(look: "broker.Look") -> list[Finding]:
-    """What it finds. That it takes too long is a finding, too."""
+    """What it finds. That it takes too long, or fails in a way that nobody foresaw, is a finding, too."""
     try:
         async with asyncio.timeout(_PATIENCE):
             return await look
     except TimeoutError:
         return [fault("doctor", f"a look took longer than {_PATIENCE:.0f} s and was given up", "look at the servers")]
+    except Exception as error:  # noqa: BLE001 - a doctor tells what the others find; the text may hold secrets
+        fact = f"a look failed unforeseen ({type(error).__name__}), and what it would have found is missing"
+        return [fault("doctor", fact, "see what this user may read, and whether the URLs are right")]
 
 
 _PATIENCE = 40.0

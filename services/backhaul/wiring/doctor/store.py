@@ -27,7 +27,7 @@ async def examine(settings: Settings, role: str | None) -> list[Finding]:
     findings = [_version(facts), *_soundness(facts), _schema(facts)]
     if facts.moment is not None:
         findings.append(_clock(facts.moment))
-    if facts.misfit is None and role in (None, "server", "gateway"):
+    if facts.misfit is None and not facts.forbidden and role in (None, "server", "gateway"):
         findings += await _exposure(settings)
     return findings
 

@@ -21,15 +21,18 @@ def configured(settings: Settings) -> Mapping[str, str]:
 def disclosed(name: str, value: object) -> str:
     """The value of a setting. Of a secret nothing is shown, but of a URL all except its password and its options."""
     if isinstance(value, SecretStr):
-        return _without_password(value.get_secret_value()) if name.endswith("_url") else _HIDDEN
+        return without_password(value.get_secret_value()) if name.endswith("_url") else _HIDDEN
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     if isinstance(value, tuple):
         return ",".join(disclosed(name, each) for each in value)
+    if isinstance(value, str) and "://" in value:
+        return without_password(value)
     return "" if value is None else str(value)
 
 
-def _without_password(text: str) -> str:
+def without_password(text: str) -> str:
+    """A URL as it may be shown."""
     try:
         url = URL(text).with_query(None).with_fragment(None)
         return str(url.with_password(_HIDDEN) if url.password is not None else url)
