@@ -34,10 +34,10 @@ up: ## RabbitMQ, PostgreSQL, all roles and the examples in containers, on 127.0.
 	@$(COMPOSE) up --build --wait $(ARGS)
 
 down: ## stop the containers; data and secrets stay: make down [ARGS=--volumes]
-	@$(COMPOSE) down $(ARGS)
+	@$(COMPOSE) --profile observability --profile cli down $(ARGS)
 
 logs: ## what the containers say, as it comes: make logs [ARGS=ledger]
-	@$(COMPOSE) logs --follow --tail=100 $(ARGS)
+	@$(COMPOSE) --profile observability logs --follow --tail=100 $(ARGS)
 
 demo-compose: up $(VENV)/.demo ## the demo in the containers, in peace and while they are killed: make demo-compose [FILE=text.txt]
 	@$(BIN)/python deploy/compose/demo.py $(if $(FILE),'$(FILE)')
