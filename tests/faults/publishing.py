@@ -22,6 +22,13 @@ logging.getLogger("aio_pika").setLevel(logging.CRITICAL)
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
+class _Connection(aio_pika.Connection):
+    def __del__(self) -> None:
+        """aio-pika's makes a coroutine that nobody may await, also where a refused connection has nothing to close."""
+        if self.transport is not None:
+            super().__del__()
+
+
 class Publisher:
     """It repeats a publish, under the same message id, until the broker confirms it; then it looks for the task."""
 
@@ -84,7 +91,7 @@ class Publisher:
         if self._connection is not None:
             with suppress(Exception):
                 await self._connection.close()
-        self._connection = await aio_pika.connect(self._url, timeout=_SECONDS)
+        self._connection = await aio_pika.connect(self._url, timeout=_SECONDS, connection_class=_Connection)
         channel = await self._connection.channel(publisher_confirms=True)
         self._exchange = await channel.get_exchange("backhaul.submit", ensure=False)
 
