@@ -64,6 +64,8 @@ check: $(VENV)/.dev ## what CI checks: format, lint, types, who imports whom, ge
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/backhaul contracts check --exact
+	@kubectl kustomize --help 2>/dev/null | grep -q enable-helm || exit 0; cd deploy/kubernetes && \
+	  kubectl kustomize overlays/example >/dev/null && kubectl kustomize overlays/example/upgrade >/dev/null && kubectl kustomize monitoring >/dev/null
 	@command -v promtool >/dev/null || exit 0; cd deploy/observability && promtool check config --syntax-only prometheus.yml >/dev/null && \
 	  promtool check rules alerts.yml >/dev/null && promtool test rules alerts.test.yml >/dev/null
 
