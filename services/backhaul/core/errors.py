@@ -4,6 +4,7 @@ BackhaulError
 ├── ConfigurationError      a setting, a handler or a command that cannot work; says which, why and what to do
 ├── StoreUnavailable        the database cannot be reached or does not answer in time
 ├── BrokerUnavailable       the broker cannot be reached, or does not confirm in time
+│   ├── TurnedAway          it is there, and lets us in no more until somebody changes something
 │   ├── Unroutable          confirmed, but no queue wanted it
 │   └── Refused             a queue is full, and takes no more
 ├── Rejected                a request that is refused, with its problem
@@ -31,6 +32,10 @@ class StoreUnavailable(BackhaulError):
 
 class BrokerUnavailable(BackhaulError):
     """The broker cannot be reached or does not confirm in time. A message may still arrive: repeat it as it was."""
+
+
+class TurnedAway(BrokerUnavailable):
+    """The broker is there and does not let us in: a wrong password, vhost or certificate. Waiting mends none of it."""
 
 
 class Unroutable(BrokerUnavailable):

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import Rejected, StoreUnavailable
+from backhaul.core.readiness import lacks_broker
 from backhaul.gateway.gateway import Gateway
 from backhaul.gateway.patience import answered
 from backhaul.gateway.problems import problem_reply
@@ -21,7 +22,6 @@ _PARTS = ("store", "broker")
 _KEPT = "tasks are accepted and kept, and run when it is back."
 _DETAILS = {
     "store": "The database does not answer: nothing can be accepted or read.",
-    "broker": f"The broker is down: {_KEPT}",
     "gateway": "The gateway is stopping.",
 }
 
@@ -64,8 +64,7 @@ class Health:
         return Reply(200, body, [(b"cache-control", b"no-store")], media_type=media_type.encode())
 
     def _detail(self, part: str) -> str:
-        blocked = self._gateway.broker.blocked if part == "broker" else None
-        return f"The broker takes no messages ({blocked}): {_KEPT}" if blocked else _DETAILS[part]
+        return _DETAILS.get(part) or f"{lacks_broker(self._gateway.broker) or 'The broker was down'}: {_KEPT}"
 
     async def _down(self) -> list[str]:
         parts = ["gateway"] if self._gateway.draining else []
@@ -76,7 +75,7 @@ class Health:
             parts.append("store")
         else:
             self._complaints.settle("the store")
-        if not self._gateway.broker.connected:
+        if lacks_broker(self._gateway.broker) is not None:
             parts.append("broker")
         return parts
 

@@ -1,12 +1,12 @@
 """Health of a process without an API: `/healthz` says that it lives, `/readyz` what it lacks; and its `/metrics`."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Lacks = Callable[[], Awaitable[Sequence[str]]]
-"""What is down of that which the process needs: nothing, if it is ready."""
+Lacks = Callable[[], Awaitable[Mapping[str, str]]]
+"""What is down of that which the process needs, each with a sentence: nothing, if it is ready."""
 
 Scrape = Callable[[str], Awaitable[tuple[bytes, str]]]
 """The metrics of the process as a header `Accept` would have them, and their media type."""
@@ -16,16 +16,18 @@ Misfits = Callable[[], Sequence[str]]
 
 
 def health_app(lacks: Lacks, scrape: Scrape, misfits: Misfits = tuple) -> ASGIApp:
-    """Answers `/healthz` with 200 as long as the loop turns, and `/readyz` with 200 or 503, naming what is `down`, and
-    `misfits`; `/metrics` with what `scrape` finds."""
+    """Answers `/healthz` with 200 as long as the loop turns, and `/readyz` with 200 or 503, naming what is `down`, why
+    (`detail`), and `misfits`; `/metrics` with what `scrape` finds."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if path == "/healthz":
             await _answer(send, 200, {"status": "ok"})
         elif path == "/readyz":
-            down = list(await lacks())
-            readiness = {"ready": not down, "down": down, "misfits": list(misfits())}
+            down = await lacks()
+            readiness = {"ready": not down, "down": list(down), "misfits": list(misfits())}
+            if down:
+                readiness["detail"] = " ".join(down.values())
             await _answer(send, 503 if down else 200, readiness)
         elif path == "/metrics":
             await _send(send, 200, *await scrape(_accepted(scope)))

@@ -10,6 +10,7 @@ from backhaul.core.errors import ConfigurationError, StoreUnavailable
 from backhaul.core.metrics import Reading
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
+from backhaul.core.readiness import lacks_broker
 from backhaul.core.relay import Relay
 from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.settings import Settings
@@ -93,14 +94,15 @@ class Platform:
             build_workers(services, self.broker, settings=self.settings, clock=self.clock, tracer=self.tracer)
         )
 
-    async def lacks(self) -> list[str]:
-        """What is down of that which the roles need: `store`, `broker`."""
+    async def lacks(self) -> dict[str, str]:
+        """What is down of that which the roles need, `store` and `broker`, each with a sentence."""
         speaks = self.gateway is not None or self.ledger is not None  # a notifier needs no broker
-        down = ["broker"] if speaks and not self.broker.connected else []
+        trouble = lacks_broker(self.broker) if speaks else None
+        down = {} if trouble is None else {"broker": f"{trouble}."}
         try:
             await self.store.ping()
         except StoreUnavailable:
-            down.append("store")
+            down["store"] = "The database does not answer."
         return down
 
     def _tell_all(self) -> None:

@@ -13,6 +13,7 @@ from backhaul.core.clock import SystemClock
 from backhaul.core.permissions import Permission
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
+from backhaul.core.readiness import lacks_broker
 from backhaul.settings import Settings
 from backhaul.wiring.adapters import open_broker, open_store
 from backhaul.wiring.exposure import require_keys, require_secret
@@ -156,8 +157,11 @@ async def _work(settings: Settings, targets: Sequence[str], slots: int | None) -
         tracer = stack.enter_context(tracing(settings, "worker"))
         workers = build_workers(services, broker, settings=settings, clock=SystemClock(), tracer=tracer)
 
-        async def lacks() -> list[str]:
-            return [] if all(worker.ready for worker in workers) else ["broker" if not broker.connected else "worker"]
+        async def lacks() -> dict[str, str]:
+            if (trouble := lacks_broker(broker)) is not None:
+                return {"broker": f"{trouble}."}
+            ready = all(worker.ready for worker in workers)
+            return {} if ready else {"worker": "It takes no tasks yet, or no more."}
 
         metrics = Metrics("worker", lambda: workers_readings(workers))
         metrics.watch(broker)

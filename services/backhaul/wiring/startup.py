@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 from backhaul.core import topology
-from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable, TurnedAway
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.retry import backoff
@@ -53,7 +53,7 @@ class Startup:
         """`required` false: the role can begin without it. Raises `ConfigurationError` for what waiting cannot mend."""
         wanted = topology.platform(settings.ledger_shards)
         if required:
-            await self._until("broker", lambda: _reach(broker, wanted, lacking))
+            await self._until("broker", lambda: _reach(broker, wanted, lacking), lambda: broker.blocked)
             return
         await self._unless_stopped(broker.start(required=False))
         if broker.connected:
@@ -62,12 +62,15 @@ class Startup:
             except BrokerUnavailable as error:
                 _log.warning("%s begins without the broker: %s", self._role, error)
 
-    async def _until(self, part: str, attempt: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _until(
+        self, part: str, attempt: Callable[[], Coroutine[Any, Any, None]], why: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """`why` says in a few words what is wrong with `part`, if that is known and strangers may read it."""
         trying = asyncio.ensure_future(self._try(part, attempt))
         try:
             await asyncio.wait((trying,), timeout=_SOON)
             if not trying.done():
-                async with self._telling(part):
+                async with self._telling(part, why):
                     await asyncio.wait((trying,))
             trying.result()
         finally:
@@ -105,7 +108,7 @@ class Startup:
             await asyncio.wait((working,))
 
     @asynccontextmanager
-    async def _telling(self, part: str) -> AsyncIterator[None]:
+    async def _telling(self, part: str, why: Callable[[], str | None]) -> AsyncIterator[None]:
         """Alive, and not ready for want of `part`."""
         if self._address is None:
             yield
@@ -113,17 +116,18 @@ class Startup:
         from backhaul.wiring.http import HttpServer
         from backhaul.wiring.waiting import waiting_app
 
-        server = HttpServer(waiting_app(self._role, part), *self._address, on_stop=lambda: None)
+        server = HttpServer(waiting_app(self._role, part, why), *self._address, on_stop=lambda: None)
         async with server.running():
             yield
 
 
 async def _reach(broker: Broker, wanted: topology.Topology, lacking: Lacking) -> None:
+    """It may be away at first, and turn us away when it is there: both calls say so."""
     try:
         await broker.start(patient=True)
-    except BrokerUnavailable as error:
+        await _fit(broker, wanted, lacking)
+    except TurnedAway as error:
         raise ConfigurationError(str(error)) from error
-    await _fit(broker, wanted, lacking)
     if not broker.connected:
         raise BrokerUnavailable(f"the broker takes no messages yet ({broker.blocked or 'it was not reached before'})")
 

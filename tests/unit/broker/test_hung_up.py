@@ -44,7 +44,7 @@ def late_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_session_says_that_it_was_hung_up_on() -> None:
     async with a_node_that_hangs_up() as url:
         with pytest.raises(
-            RefusedError, match=r"the connection was closed.*: start it, or correct BACKHAUL_AMQP_URL"
+            RefusedError, match=r"hangs up before the handshake is over: start it, or correct BACKHAUL_AMQP_URL"
         ) as caught:
             await Session.open(url, name="test", heartbeat=timedelta(seconds=5))
 

@@ -183,6 +183,7 @@ class FakeBroker:
     """Keeps what is published, and delivers to the live mailbox unless `lossy`."""
 
     blocked: str | None = None
+    refuses: str | None = None
     connected: bool = True
     lossy: bool = False
     published: list[Message] = field(default_factory=list)

@@ -144,6 +144,15 @@ async def test_readiness_names_the_alarm_for_which_the_broker_takes_no_messages(
     assert ready.json()["detail"].startswith("The broker takes no messages (low on memory): tasks are accepted")
 
 
+async def test_readiness_names_what_the_broker_does_not_permit(stage: Stage, broker: FakeBroker) -> None:
+    broker.refuses = "publishing to backhaul.events"
+
+    ready = await stage.http.get("/readyz")
+
+    assert (ready.status_code, ready.json()["down"], ready.json()["accepting"]) == (503, ["broker"], True)
+    assert "does not permit all of our work (publishing to backhaul.events): tasks are" in ready.json()["detail"]
+
+
 async def test_a_broker_that_is_down_at_the_start_is_awaited_and_told_of_once(
     store: FakeStore, broker: FakeBroker, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from backhaul.broker.memory import Hub, MemoryBroker
 from backhaul.core import topology
-from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable, TurnedAway
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.topology import Misfit, Topology
@@ -38,7 +38,9 @@ class MisfittingBroker(MemoryBroker):
     """On which things are not as they should be; `turned_away` is what it says to who wants to begin."""
 
     misfits: Sequence[Misfit] = ()
-    turned_away: BrokerUnavailable | None = None
+    turned_away: TurnedAway | None = None
+    looks: Sequence[BrokerUnavailable] = ()
+    """What comes of the first looks around."""
 
     async def start(self, *, required: bool = True, patient: bool = False) -> None:
         if self.turned_away is not None and patient:
@@ -46,6 +48,9 @@ class MisfittingBroker(MemoryBroker):
         await super().start(required=required, patient=patient)
 
     async def check(self, topology: Topology) -> list[Misfit]:
+        if self.looks:
+            error, *self.looks = self.looks
+            raise error
         return list(self.misfits)
 
 
@@ -173,10 +178,41 @@ async def test_a_queue_whose_nodes_may_come_back_ends_nothing(caplog: pytest.Log
 
 async def test_a_broker_that_turns_us_away_ends_the_start() -> None:
     broker = MisfittingBroker()
-    broker.turned_away = BrokerUnavailable("RabbitMQ does not accept user 'x' with this password")
+    broker.turned_away = TurnedAway("RabbitMQ does not accept user 'x' with this password")
 
     with pytest.raises(ConfigurationError, match="does not accept user 'x'"):
         await opened(broker)
+
+
+async def test_a_broker_that_was_away_and_turns_us_away_when_it_is_back_ends_the_start() -> None:
+    broker = MisfittingBroker()
+    broker.looks = [BrokerUnavailable("it is down"), TurnedAway("it does not accept user 'x' with this password")]
+
+    with pytest.raises(ConfigurationError, match="does not accept user 'x'"):
+        await opened(broker)
+
+    await broker.stop()
+
+
+async def test_readiness_says_why_the_broker_is_waited_for() -> None:
+    class Blocked(MemoryBroker):
+        blocked = "low on memory"
+
+        async def check(self, topology: Topology) -> list[Misfit]:
+            raise BrokerUnavailable("it takes no messages")
+
+    port, stop = free_port(), asyncio.Event()
+    opening = asyncio.create_task(
+        Startup("worker", stop, ("127.0.0.1", port)).open_broker(Blocked(), Settings(), all_is_allowed, required=True)
+    )
+    await readiness(port)
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://127.0.0.1:{port}/readyz")
+    stop.set()
+    with pytest.raises(StoppedEarly):
+        await opening
+
+    assert answer.json()["detail"] == "The worker begins as soon as the broker is there (low on memory): try again."
 
 
 async def test_who_can_begin_without_a_broker_does_not_wait_for_it() -> None:

@@ -47,6 +47,10 @@ class MemoryBroker:
         return self._started and not self._severed and self.hub.running
 
     @property
+    def refuses(self) -> str | None:
+        return None
+
+    @property
     def blocked(self) -> str | None:
         return None
 

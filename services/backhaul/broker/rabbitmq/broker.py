@@ -66,7 +66,11 @@ class RabbitBroker:
 
     @property
     def blocked(self) -> str | None:
-        return self._supervisor.publishing.blocked
+        return self._supervisor.blocked
+
+    @property
+    def refuses(self) -> str | None:
+        return self._supervisor.refuses
 
     async def start(self, *, required: bool = True, patient: bool = False) -> None:
         if self._running is not None:

@@ -10,9 +10,10 @@ from pamqp.commands import Basic
 
 from backhaul.broker.rabbitmq.channel import Channel
 from backhaul.broker.rabbitmq.delivery import RabbitDelivery, Settlements
-from backhaul.broker.rabbitmq.errors import ChannelLost
+from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, ChannelLost
 from backhaul.broker.rabbitmq.link import Backoff, Link
 from backhaul.broker.rabbitmq.session import Session
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BackhaulError
 from backhaul.core.ports.broker import Delivery
 
@@ -29,7 +30,7 @@ class Attachment:
         session: Session,
         queue: str,
         on_delivery: Callable[[Delivery], None],
-        on_end: "Callable[[Attachment, str], None]",
+        on_end: "Callable[[Attachment, str, int | None], None]",
     ) -> None:
         self._session = session
         self._queue = queue
@@ -70,11 +71,11 @@ class Attachment:
         self._leaving = True
         self._emptied()
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, code: int | None = None) -> None:
         """Let the channel go now."""
         if self._channel is not None:
             self._channel.close()
-        self._end(reason)
+        self._end(reason, code)
 
     def _emptied(self) -> None:
         if self._leaving and self._channel is not None and not self._settlements:
@@ -100,13 +101,13 @@ class Attachment:
         self.close("RabbitMQ cancelled the consumer: the queue was deleted, or its node is gone")
 
     def on_lost(self, error: ChannelLost) -> None:
-        self._end(str(error))
+        self._end(str(error), error.code)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, code: int | None) -> None:
         self._channel = None
         if self._settlements is not None:
             self._settlements.end()
-        self._on_end(self, reason)
+        self._on_end(self, reason, code)
 
 
 class Consumer:
@@ -134,6 +135,8 @@ class Consumer:
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.cancelled = False
+        self.refused = False
+        self._complaints = Complaints(log)
 
     async def run(self) -> None:
         """Consume until cancelled."""
@@ -184,6 +187,8 @@ class Consumer:
                 await self._prepare(self.queue)
                 await attachment.open()
                 await attachment.consume(self._credit)
+                self.refused = False
+                self._complaints.settle(f"consuming {self.queue}")
 
     @contextmanager
     def _usable(self, attachment: Attachment) -> Iterator[None]:
@@ -191,17 +196,19 @@ class Consumer:
         try:
             yield
         except (BackhaulError, ChannelLost, TimeoutError) as error:
-            attachment.close(str(error) or "RabbitMQ does not answer")
+            attachment.close(str(error) or "RabbitMQ does not answer", getattr(error, "code", None))
         except asyncio.CancelledError:  # nobody knows whether the broker has still done it
             attachment.close("it was cancelled while it changed")
             raise
 
-    def _end(self, attachment: Attachment, reason: str) -> None:
+    def _end(self, attachment: Attachment, reason: str, code: int | None) -> None:
         if attachment is not self._attachment:
             return
         self._attachment = None
+        self.refused = code == ACCESS_REFUSED
         if self._link.up:
-            log.warning("consuming %s is interrupted: %s", self.queue, reason)
+            remedy = ": `rabbitmqctl set_permissions`, with the patterns of docs/production.md" if self.refused else ""
+            self._complaints.say(f"consuming {self.queue}", f"consuming {self.queue} is interrupted: {reason}{remedy}")
         self._ended.set()
         if attachment.used and self._on_lost is not None:
             try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -12,11 +13,16 @@ from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, ChannelLo
 from backhaul.broker.rabbitmq.frames import publish_frames, short_text
 from backhaul.broker.rabbitmq.link import Backoff, Link
 from backhaul.broker.rabbitmq.session import Session
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, Refused, Unroutable
+from backhaul.core.permissions import DEFAULT_EXCHANGE
 from backhaul.core.ports.broker import Message
 
 _FEEL = 1.0
 _NOWHERE = "backhaul.nowhere"
+_NAMED = re.compile(r"exchange '([^']*)'")
+_LATELY = 30.0
+"""For so many seconds a refused publish is news: who may publish there again may have nothing to say."""
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +83,21 @@ class Publisher:
         self._pending: dict[int, Batch] = {}
         self._confirmed = 0
         self._feels = True
+        self._complaints = Complaints(log)
+        self._refused: dict[str, float] = {}
+        """When publishing to an exchange was refused last, by its name."""
+        self._standing: set[str] = set()
+        """The exchanges of which it was said that publishing to them does not work."""
         # It reaches nobody, and is confirmed if the broker takes messages at all.
         self._feeler = Message(
             exchange=feels, routing_key=_NOWHERE, body=b"", content_type="", persistent=False, mandatory=False
         )
+
+    @property
+    def refused(self) -> list[str]:
+        """The exchanges to which this user may not publish, as far as was tried of late."""
+        since = asyncio.get_running_loop().time() - _LATELY
+        return sorted(name for name, at in self._refused.items() if at > since)
 
     async def run(self) -> None:
         """Keep a channel open for as long as this runs."""
@@ -121,6 +138,8 @@ class Publisher:
                 session, channel = self._open_channel()
                 await session.drain()
                 await self._send(session, channel, messages).done
+                if self._standing:
+                    self._settle(messages)
         except TimeoutError:
             raise BrokerUnavailable(
                 f"{self._link.broker} has not confirmed {len(messages)} messages within {self._timeout:g} s: "
@@ -201,13 +220,42 @@ class Publisher:
         self.ready.clear()
         if error.code is not None:
             self._decided.clear()
-            self._feels = self._feels and error.code != ACCESS_REFUSED  # it may not publish to that exchange
-            log.warning("%s closed the channel to publish on: %s", self._link.broker, error)
+            self._complain(error)
         self._channel = self._session = None
         self._ended.set()
         pending, self._pending = self._pending, {}
         for batch in dict.fromkeys(pending.values()):
             batch.fail(_explained(error, batch, self._link.broker))
+
+    def _complain(self, error: ChannelLost) -> None:
+        """Once, however often it is tried again."""
+        named = _NAMED.search(error.text)
+        exchange = named[1] if named is not None else ""
+        if error.code == ACCESS_REFUSED:
+            self._refused[exchange] = asyncio.get_running_loop().time()
+            self._feels = self._feels and exchange != (self._feeler.exchange or DEFAULT_EXCHANGE)
+        remedy = _REMEDIES.get(error.code or 0)
+        if remedy is None or not exchange:
+            log.warning("%s closed the channel to publish on: %s", self._link.broker, error)
+            return
+        self._standing.add(exchange)
+        self._complaints.say(_thing(exchange), f"{self._link.broker} refuses what is published ({error}): {remedy}")
+
+    def _settle(self, messages: Sequence[Message]) -> None:
+        for exchange in self._standing & {message.exchange or DEFAULT_EXCHANGE for message in messages}:
+            self._standing.discard(exchange)
+            self._refused.pop(exchange, None)
+            self._complaints.settle(_thing(exchange))
+
+
+_REMEDIES = {
+    ACCESS_REFUSED: "`rabbitmqctl set_permissions`, with the patterns of docs/production.md",
+    NOT_FOUND: "run `backhaul topology apply`",
+}
+
+
+def _thing(exchange: str) -> str:
+    return f"publishing to {exchange}"
 
 
 def _explained(error: ChannelLost, batch: Batch, broker: str) -> Exception:

@@ -14,7 +14,7 @@ from pamqp.commands import Confirm
 from yarl import URL
 
 from backhaul.broker.rabbitmq.channel import Channel, ChannelUser
-from backhaul.broker.rabbitmq.errors import CONNECT_ERRORS, ChannelLost, Refusal, refusal
+from backhaul.broker.rabbitmq.errors import CONNECT_ERRORS, ChannelLost, Refusal, UnreadableFile, refusal
 from backhaul.broker.rabbitmq.wire import Wire
 
 CONNECT_TIMEOUT = 10.0
@@ -41,7 +41,10 @@ class _Streams(TransportFactory):
 
     async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         provider = options.pop("ssl_context_provider")
-        context = await provider.get_context() if url.scheme == "amqps" else None
+        try:
+            context = await provider.get_context() if url.scheme == "amqps" else None
+        except (OSError, ValueError) as error:  # what OpenSSL says is an OSError, too
+            raise UnreadableFile(_of_file(url, error)) from error
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         transport, self.wire = await loop.create_connection(
@@ -73,8 +76,8 @@ class Session:
         try:
             await _apart(connection.connect(), CONNECT_TIMEOUT)
         except CONNECT_ERRORS as error:
-            farewell = streams.wire.farewell if streams.wire is not None else None
-            raise RefusedError(refusal(url, error, farewell)) from error
+            told = (streams.wire.farewell, streams.wire.foreign) if streams.wire is not None else ()
+            raise RefusedError(refusal(url, error, *told)) from error
         if streams.wire is None or streams.writer is None:
             raise RuntimeError("aiormq connected without asking for streams")
         return cls(connection, streams.wire, streams.writer)
@@ -136,6 +139,11 @@ class Session:
                 await _apart(self._connection.close(), CLOSE_TIMEOUT)
         finally:
             self.wire.abort()
+
+
+def _of_file(url: URL, error: OSError | ValueError) -> str:
+    named = ", ".join(url.query[name] for name in ("cafile", "capath", "certfile", "keyfile") if name in url.query)
+    return f"{named}: {getattr(error, 'strerror', None) or error}"
 
 
 async def _apart(work: Coroutine[Any, Any, object], limit: float) -> None:

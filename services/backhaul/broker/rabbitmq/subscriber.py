@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from aiormq.exceptions import ChannelAccessRefused
 from yarl import URL
 
 from backhaul.broker.rabbitmq.hearing import HEARING_ERRORS, ForeignDelivery, Hearing
@@ -36,6 +37,7 @@ class Subscriber:
     ) -> None:
         self.queue = queue
         self.cancelled = False
+        self.refused = False
         self._url = url
         self._handle = handle
         self._credit = credit
@@ -93,9 +95,11 @@ class Subscriber:
             await hearing.start()
         except HEARING_ERRORS as error:
             hung_up = isinstance(error, StopAsyncIteration)
+            self.refused = isinstance(error, ChannelAccessRefused)
             self._tell("the broker hung up" if hung_up else str(error) or type(error).__name__)
             self._end(hearing)
         else:
+            self.refused = False
             self._told = None
 
     def _tell(self, reason: str) -> None:

@@ -25,6 +25,8 @@ class Supervised(Protocol):
 
     queue: str
     cancelled: bool
+    refused: bool
+    """Whether this user may not read the queue."""
 
     async def run(self) -> None: ...
     async def cancel(self) -> None: ...
@@ -56,11 +58,27 @@ class Supervisor:
         self._hopeless: Refusal | None = None
         self._told: Refusal | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._raises = False
+        """Whether what is hopeless ends the start, and so is told by who started us."""
 
     @property
     def whole(self) -> bool:
         """Whether both connections are there, and messages are taken."""
         return self.publisher.ready.is_set() and self.consuming.up and self.publishing.blocked is None
+
+    @property
+    def blocked(self) -> str | None:
+        """See `Broker.blocked`."""
+        refusal = self.publishing.refusal or self.consuming.refusal
+        return self.publishing.blocked or (None if refusal is None else refusal.reason)
+
+    @property
+    def refuses(self) -> str | None:
+        """See `Broker.refuses`."""
+        if not self.publishing.up or not self.consuming.up:
+            return None
+        deaf = (f"consuming {each.queue}" for each in self.consumers if each.refused and not each.cancelled)
+        return ", ".join([*(f"publishing to {name}" for name in self.publisher.refused), *deaf]) or None
 
     async def run(self) -> None:
         """Keep everything alive until cancelled."""
@@ -77,6 +95,7 @@ class Supervisor:
     async def begin(self, patience: timedelta, *, required: bool, patient: bool) -> BrokerUnavailable | None:
         """Wait until everything stands; if it is not `required`, or we are `patient`, only for the first try. Returns
         what is in the way: to the patient, only what trying cannot mend."""
+        self._raises = required
         waits = required and not patient
         with suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
@@ -158,9 +177,10 @@ class Supervisor:
     def _change(self) -> None:
         self._changed.set()
         refusal = self.publishing.refusal or self.consuming.refusal
-        if refusal is not None and refusal != self._told:
+        hopeless = refusal is not None and refusal.final and not self._settled.is_set()
+        if refusal is not None and refusal != self._told and not (hopeless and self._raises and not self.started):
             log.warning("%s", refusal.message)
-        if refusal is not None and refusal.final and not self._settled.is_set():
+        if hopeless:
             self._hopeless = refusal
             self._settled.set()
         self._told = refusal

@@ -27,6 +27,8 @@ from backhaul.broker.rabbitmq.frames import (
 )
 
 _FEED_INTERVAL = 1.0
+_TELLING = 16
+_KINDS = (METHOD, HEADER, BODY, HEARTBEAT[0])
 
 
 class FrameSink(Protocol):
@@ -58,8 +60,15 @@ class Wire(asyncio.StreamReaderProtocol):
         self._soon = loop.call_soon
         self._transport_out: asyncio.Transport | None = None
         self._rest = b""
-        self._fed_at = 0.0
+        self._fed_at = self.heard_at
+        self._foreign = b""
         self._out: list[Callable[[], bytes] | bytes] = []
+
+    @property
+    def foreign(self) -> bytes | None:
+        """How that begins which was heard and is no AMQP; None: all of it is. Others say less than a frame has."""
+        rest = self._rest[:_TELLING] if self._rest and self._rest[0] not in _KINDS else b""
+        return self._foreign or rest or None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -87,6 +96,8 @@ class Wire(asyncio.StreamReaderProtocol):
         """Frames of channel 0, heartbeats and what is no AMQP at all are aiormq's; we only overhear some."""
         if data[start] == METHOD:
             self._overhear(data, start, stop)
+        elif data[start] not in _KINDS:
+            self._foreign = self._foreign or data[start : start + _TELLING]
         self._fed_at = self.heard_at
         super().data_received(data[start:stop])
         return stop

@@ -127,15 +127,22 @@ class Broker(Protocol):
 
     @property
     def blocked(self) -> str | None:
-        """Why the broker takes no messages although it is there (it is short of memory or disk), in its words; else
-        None. It counts as not `connected` then."""
+        """Why the broker takes no messages of ours although it is there (it is short of memory or disk, or does not let
+        us in), in a few words that strangers may read; else None. It counts as not `connected` then."""
+        ...
+
+    @property
+    def refuses(self) -> str | None:
+        """What of our work the broker does not permit although it is there, in a few words that strangers may read;
+        None: nothing that we have tried of late."""
         ...
 
     async def start(self, *, required: bool = True, patient: bool = False) -> None:
         """Connect. `required` false: return at once if the broker is down, and keep trying in the background.
 
-        Raises `BrokerUnavailable` (which URL, what happened, what to do) if required and not reached in time. The
-        `patient` are told only if it turns them away for good (user, password, vhost), and it is tried on else."""
+        Raises `BrokerUnavailable` (which URL, what happened, what to do) if required and not reached in time,
+        `TurnedAway` if it does not let us in (user, password, vhost, certificate). The `patient` are told of the latter
+        alone, and it is tried on else."""
         ...
 
     async def stop(self) -> None:
@@ -154,7 +161,7 @@ class Broker(Protocol):
         ...
 
     async def check(self, topology: Topology) -> list[Misfit]:
-        """What of `topology` is missing or different."""
+        """What of `topology` is missing or different. Raises `BrokerUnavailable` and `TurnedAway`."""
         ...
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
