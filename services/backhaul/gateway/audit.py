@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 
 from backhaul.core.announcements import event_json
 from backhaul.core.clock import Clock
@@ -26,6 +27,10 @@ def event_frame(event: Event) -> Frame:
     return frame(event.seq, event.type, event_json(event).encode())
 
 
+def _time(event: Event) -> datetime:
+    return event.time
+
+
 class Audit:
     """Compares every five seconds, every second while broker or store is in trouble, and at once after a reconnect."""
 
@@ -37,6 +42,8 @@ class Audit:
         self._kicked = asyncio.Event()
         self._compared_at: datetime | None = None
         self._store_failed = False
+        self.repairs = 0
+        """How often a topic was given events that it had not been told of live."""
         feed.on_behind = self._kicked.set
         broker.on_reconnect(self._reconnected)
 
@@ -90,12 +97,16 @@ class Audit:
                 raise
 
     async def _catch_up(self, topic: Topic) -> None:
-        more = True
-        while more and topic.watchers:
+        repaired = False
+        while topic.watchers:
             events = await answered(self._store.events(topic.task_id, topic.seq, _PAGE))
+            before = topic.seq
             for event in events:
-                topic.publish(event_frame(event))
-            more = bool(events)
+                self._feed.push(topic, event_frame(event), partial(_time, event))
+            if topic.seq == before:  # it has all that the store can give
+                break
+            repaired = True
+        self.repairs += repaired
 
     def _resume(self) -> None:
         stalled = list(self._feed.stalled)

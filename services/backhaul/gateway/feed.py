@@ -14,7 +14,7 @@ from backhaul.core.metrics import MOMENTS, Spread
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul.gateway.patience import first_of
 from backhaul.gateway.senders import Senders
-from backhaul.gateway.topic import Topic, Watcher, frame
+from backhaul.gateway.topic import Frame, Topic, Watcher, frame
 from backhaul.gateway.wide import Wide
 from backhaul_contracts import codec
 from backhaul_contracts.ids import TaskId
@@ -53,9 +53,8 @@ class Feed:
         self.closing = False
         self.attendants: set[Attendant] = set()
         """Those who are woken by every pulse and at the end, whatever they watch."""
-        self.times_behind = 0
         self.pushed = Spread(MOMENTS)
-        """How long after their end watched tasks were seen to have ended."""
+        """How long after their end watched tasks were first shown to have ended, by whichever way that came."""
         self.on_behind: Callable[[], None] = lambda: None
         self._broker = broker
         self._clock = clock
@@ -106,10 +105,18 @@ class Feed:
         if not watcher.topic.learn(seq, ended=ended):
             self.fell_behind(watcher.topic)
 
+    def push(self, topic: Topic, news: Frame, happened: Callable[[], datetime]) -> bool:
+        """Give the watchers of `topic` its next event. False if events before it are missing: then they get nothing."""
+        is_awaited_end = news.terminal and topic.awaits(news.seq)
+        if not topic.publish(news):
+            return False
+        if is_awaited_end:
+            self.pushed.observe((self._clock.now() - happened()).total_seconds())
+        return True
+
     def fell_behind(self, topic: Topic) -> None:
         """Have the audit read what `topic` lacks."""
         self.behind.add(topic)
-        self.times_behind += 1
         self.on_behind()
 
     def close(self) -> None:
@@ -177,11 +184,8 @@ class Feed:
         if topic is None:
             return
         news = frame(event["seq"], event["type"], codec.dumps(event))
-        if not topic.publish(news):
+        if not self.push(topic, news, lambda: datetime.fromisoformat(event["time"])):
             self.fell_behind(topic)
-        elif news.terminal:
-            ended_at = datetime.fromisoformat(event["time"])
-            self.pushed.observe((self._clock.now() - ended_at).total_seconds())
 
     async def _give_pulses(self) -> None:
         while True:

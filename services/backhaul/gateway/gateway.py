@@ -76,7 +76,7 @@ class Gateway:
         self.requests = Requests()
         self.scrape: Scrape = nothing_collected
         """Set by whoever puts a process together: the metrics of all that runs in it."""
-        self._audit = Audit(self.feed, store, broker, clock)
+        self.audit = Audit(self.feed, store, broker, clock)
         self._relay = relay
         self._admissions: Batcher[Draft, Admission] = Batcher(self.accept, limit=_COMMIT)
         self._commands: Batcher[Command, Change | Refusal] = Batcher(self._advance, limit=_COMMIT)
@@ -89,7 +89,7 @@ class Gateway:
             group.create_task(self.keyring.run())
             group.create_task(self.lookup.run())
             group.create_task(self.feed.run())
-            group.create_task(self._audit.run())
+            group.create_task(self.audit.run())
             group.create_task(self.hints.run())
 
     def drain(self) -> None:

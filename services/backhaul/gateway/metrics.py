@@ -30,17 +30,19 @@ WATCHERS = Metric(
 )
 SOCKETS = Metric("backhaul_websockets", Shape.GAUGE, "Open WebSockets.")
 WATCHED = Metric("backhaul_watched_tasks", Shape.GAUGE, "Tasks that somebody follows through this gateway.")
-BEHIND = Metric(
-    "backhaul_feed_behind_total",
+REPAIRS = Metric(
+    "backhaul_feed_repairs_total",
     Shape.COUNTER,
-    "How often a watched task was read from the store because live events of it were missing.",
+    "How often a watched task was given events out of the store, because they had not come live.",
 )
 PUSHED = Metric(
     "backhaul_push_seconds",
     Shape.HISTOGRAM,
-    "From the end of a watched task until its watchers here were given it. By how much clocks differ is in it.",
+    "From the end of a watched task until its watchers here were given it, live or out of the store. Each end counts "
+    "once, and only if it came after the first of them had read how the task stands. By how much clocks differ is in "
+    "it.",
 )
-METRICS = (REQUESTS, ANSWERS, WATCHERS, SOCKETS, WATCHED, BEHIND, PUSHED)
+METRICS = (REQUESTS, ANSWERS, WATCHERS, SOCKETS, WATCHED, REPAIRS, PUSHED)
 
 OPENMETRICS = "application/openmetrics-text"
 TRANSPORTS = ("sse", "sse_many", "websocket", "long_poll")
@@ -79,5 +81,5 @@ def readings(gateway: "Gateway") -> Iterator[Reading]:
     yield Reading(WATCHERS, {(transport,): watchers[transport] for transport in TRANSPORTS})
     yield alone(SOCKETS, len(feed.attendants) - len(feed.wide.watchers))  # the others that attend to no task
     yield alone(WATCHED, len(feed.topics))
-    yield alone(BEHIND, feed.times_behind)
+    yield alone(REPAIRS, gateway.audit.repairs)
     yield alone(PUSHED, feed.pushed)

@@ -38,6 +38,8 @@ class Topic:
     def __init__(self, task_id: TaskId) -> None:
         self.task_id = task_id
         self.seq = 0
+        self._opened: int | None = None
+        """Where the store was when it was first asked: what it had then is read, what follows is pushed."""
         self.ended = False
         """Whether the newest event is a terminal one."""
         self.vanished = False
@@ -58,8 +60,14 @@ class Topic:
         self.wake()
         return True
 
+    def awaits(self, seq: int) -> bool:
+        """Whether the watchers are waiting for this event: nobody has read it, and it has not been published."""
+        return self._opened is not None and seq > max(self.seq, self._opened)
+
     def learn(self, seq: int, *, ended: bool) -> bool:
         """Note that the store is at `seq`. False if events up to there have yet to be published."""
+        if self._opened is None:
+            self._opened = seq
         if self.seq == 0:
             self.seq, self.ended = seq, ended
         return seq <= self.seq
