@@ -11,6 +11,8 @@ from backhaul.settings import Rate
 from backhaul_contracts.problems import ProblemCode
 
 _STREAM_PATIENCE = 5
+_FEW = 1_000
+"""Meters that are worth no look at whether they are still needed."""
 
 
 class TooMany(Rejected):
@@ -47,6 +49,8 @@ class Limits:
         self._max_streams = max_streams
         self._clock = clock
         self._meters: dict[str, Meter] = {}
+        self._enough = _FEW
+        """At how many meters those are looked for that say no more than a new one would."""
 
     def spend(self, identity: Identity) -> list[Header]:
         """Count a call. Returns what its answer tells of the limit; raises `TooMany` if there is none left.
@@ -80,8 +84,19 @@ class Limits:
         name = identity.tenant if identity.key is None else identity.key.id
         meter = self._meters.get(name)
         if meter is None:
+            if len(self._meters) >= self._enough:
+                self._sweep()
             meter = self._meters[name] = Meter()
         return meter
+
+    def _sweep(self) -> None:
+        """Forget the meters that are as good as new. The next sweep comes when there are twice as many as are left, so
+        that each new meter pays for a look at two."""
+        self._meters = {name: meter for name, meter in self._meters.items() if self._is_used(meter)}
+        self._enough = max(_FEW, 2 * len(self._meters))
+
+    def _is_used(self, meter: Meter) -> bool:
+        return meter.streams > 0 or (self._rate is not None and self._refilled(meter, self._rate) < self._rate.count)
 
     def _refilled(self, meter: Meter, rate: Rate) -> float:
         now_ms = to_ms(self._clock.now())
