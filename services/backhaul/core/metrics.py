@@ -59,6 +59,12 @@ class Spread:
         self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
         self.sum += other.sum
 
+    def copy(self) -> "Spread":
+        """As it is now, whatever it notes later."""
+        copy = Spread(self.bounds)
+        copy.counts, copy.sum = self.counts.copy(), self.sum
+        return copy
+
 
 class Spreads(dict[Labels, Spread]):
     """A spread for each combination of labels, made when it is first asked for."""

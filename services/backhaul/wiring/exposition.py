@@ -1,6 +1,7 @@
 """Readings as the text that Prometheus reads. Imported at the first scrape: most processes are never asked."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -16,38 +17,41 @@ Family: TypeAlias = Any
 """One of prometheus_client's, whose methods differ."""
 
 
-def exposed(readings: Iterable[Reading], accept: str) -> tuple[bytes, str]:
-    """These, and what the system says of the process, with their media type, as a header `Accept` would have them."""
+async def exposed(readings: Iterable[Reading], accept: str) -> tuple[bytes, str]:
+    """These, and what the system says of the process, with their media type, as a header `Accept` would have them.
+
+    The numbers are those of this moment. Writing them down takes a tenth of a second where there are many kinds, so it
+    is done beside the event loop.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Readings(readings))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     encode, media_type = choose_encoder(accept)
-    return encode(registry), media_type
+    return await asyncio.to_thread(encode, registry), media_type
 
 
 class _Readings(Collector):
-    """Readings of the same metric, of several workers perhaps, are one family."""
+    """Readings of the same metric, of several workers perhaps, are one family.
+
+    Their numbers are copied at once, for they move on; what costs more than that waits until they are collected.
+    """
 
     def __init__(self, readings: Iterable[Reading]) -> None:
-        self._families: dict[str, Family] = {}
+        self._copies: dict[Metric, list[tuple[Labels, float | Spread]]] = {}
         for reading in readings:
-            self._add(reading.metric, reading.values)
+            copies = self._copies.setdefault(reading.metric, [])
+            copies += [(labels, _copied(value)) for labels, value in reading.values.items()]
 
     def collect(self) -> Iterator[Family]:
-        yield from self._families.values()
-
-    def _add(self, metric: Metric, values: Mapping[Labels, float | Spread]) -> None:
-        family = self._families.get(metric.name)
-        if family is None:
-            family = self._families[metric.name] = _FAMILIES[metric.shape](
-                metric.name, metric.meaning, labels=metric.labels
-            )
-        for labels, value in values.items():
-            if isinstance(value, Spread):
-                family.add_metric(labels, _buckets(value), value.sum)
-            else:
-                family.add_metric(labels, value)
+        for metric, copies in self._copies.items():
+            family = _FAMILIES[metric.shape](metric.name, metric.meaning, labels=metric.labels)
+            for labels, value in copies:
+                if isinstance(value, Spread):
+                    family.add_metric(labels, _buckets(value), value.sum)
+                else:
+                    family.add_metric(labels, value)
+            yield family
 
 
 _FAMILIES: dict[Shape, Callable[..., Family]] = {
@@ -55,6 +59,10 @@ _FAMILIES: dict[Shape, Callable[..., Family]] = {
     Shape.GAUGE: GaugeMetricFamily,
     Shape.HISTOGRAM: HistogramMetricFamily,
 }
+
+
+def _copied(value: float | Spread) -> float | Spread:
+    return value.copy() if isinstance(value, Spread) else value
 
 
 def _buckets(spread: Spread) -> list[tuple[str, float]]:

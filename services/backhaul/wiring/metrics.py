@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from backhaul.core.errors import StoreUnavailable
@@ -11,10 +12,13 @@ from backhaul.core.metrics import Labels, Metric, Reading, Shape, alone
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.wiring.lag import LAG, LoopLag
+from backhaul.wiring.sharing import Shared
 
 INFO = Metric("backhaul_info", Shape.GAUGE, "Always 1: which version runs here, and as what.", ("version", "role"))
 UP = Metric("backhaul_up", Shape.GAUGE, "1 if the process reaches this `part` (`store`, `broker`), else 0.", ("part",))
-RECONNECTS = Metric("backhaul_broker_reconnects_total", Shape.COUNTER, "Connections to the broker that were restored.")
+RECONNECTS = Metric(
+    "backhaul_broker_reconnects_total", Shape.COUNTER, "Connections to the broker that were lost and restored."
+)
 FAILURES = Metric(
     "backhaul_store_failures_total", Shape.COUNTER, "Calls of the database that found none, or no answer in time."
 )
@@ -36,13 +40,11 @@ class Metrics:
         self._source = source
         self._broker: Broker | None = None
         self._store = store
-        self._reconnects = 0
+        self._counted = Shared(store.census) if store is not None else None
 
     def watch(self, broker: Broker) -> None:
         """From now on, tell of the broker, too."""
-        if self._broker is None:
-            self._broker = broker
-            broker.on_reconnect(self._reconnected)
+        self._broker = broker
 
     @asynccontextmanager
     async def measuring(self) -> AsyncIterator[None]:
@@ -59,13 +61,13 @@ class Metrics:
         from backhaul.wiring.exposition import exposed
 
         readings = [*self._of_process(), *await self._of_parts(), *self._source()]
-        return exposed(readings, accept)
+        return await exposed(readings, accept)
 
     def _of_process(self) -> Iterator[Reading]:
         yield Reading(INFO, {(version_here(), self._role): 1})
         yield alone(LAG, self.lag.spread)
         if self._broker is not None:
-            yield alone(RECONNECTS, self._reconnects)
+            yield alone(RECONNECTS, self._broker.reconnects)
         if self._store is not None:
             yield alone(FAILURES, self._store.failures)
 
@@ -78,18 +80,16 @@ class Metrics:
                 async with asyncio.timeout(_PATIENCE.total_seconds()):
                     await self._store.ping()
                     up["store",] = 1
-                    found = await self._read(self._store)
+                    found = await self._of_platform()
         return [Reading(UP, up), *found]
 
-    async def _read(self, store: Store) -> list[Reading]:
-        return list((await store.census()).readings()) if self.census else []
-
-    def _reconnected(self) -> None:
-        self._reconnects += 1
+    async def _of_platform(self) -> list[Reading]:
+        return list((await self._counted.get()).readings()) if self.census and self._counted is not None else []
 
 
+@cache
 def version_here() -> str:
-    """Of this distribution, as it is installed."""
+    """Of this distribution, as it is installed. Looked for once: it is read from the disk."""
     try:
         return version("backhaul")
     except PackageNotFoundError:  # it runs from its sources

@@ -203,6 +203,10 @@ async def test_a_start_that_needs_no_broker_returns_and_connects_later(ground: G
 
     assert not was_connected
     assert [delivery.body for delivery in await ear.count(1)] == [b"hello"]
+    assert broker.reconnects == 0
+    await ground.cut()
+    await back.rung(2)
+    assert broker.reconnects == 1
 
 
 async def test_a_start_that_needs_the_broker_says_that_it_is_down(ground: Ground) -> None:
@@ -225,7 +229,7 @@ async def test_the_first_connection_is_not_told_as_a_restored_one(ground: Ground
     await broker.declare(Topology(queues=(Queue("suite.quiet"),)))
     await quiet(broker)
 
-    assert back.rings == 0
+    assert (back.rings, broker.reconnects) == (0, 0)
 
 
 async def test_stopping_gives_back_what_is_held(ground: Ground, broker: Broker) -> None:

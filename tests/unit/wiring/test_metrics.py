@@ -1,18 +1,28 @@
 """Metrics: what a process tells Prometheus of itself, and that it is what the documentation says."""
 
+import asyncio
 import re
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
 from backhaul import Context, Fail, Service
+from backhaul.core.census import Census
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.metrics import MOMENTS, Labels, Reading, Spread, alone
+from backhaul.notifier.metrics import LENGTH, TRIES
 from backhaul.testing import Harness
+from backhaul.wiring import exposition
 from backhaul.wiring.catalogue import METRICS
+from backhaul.wiring.metrics import Metrics
+from backhaul.wiring.sharing import Shared
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "observability.md"
 ROW = re.compile(r"^\| `(backhaul_\w+)` \| (\w+) \|([^|]*)\|")
@@ -126,6 +136,24 @@ async def test_an_outage_of_the_broker_shows_and_so_does_its_end(platform: Harne
     assert of(after, "backhaul_broker_reconnects_total") == 1
 
 
+async def test_scrapers_that_come_at_once_share_one_census(platform: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = platform.platform.store
+    take, taken = store.census, 0
+
+    async def counted() -> Census:
+        nonlocal taken
+        taken += 1
+        return await take()
+
+    metrics = Metrics("gateway", tuple, store)
+    metrics.census = True
+    monkeypatch.setattr(metrics, "_counted", Shared(counted))
+    texts = await asyncio.gather(*(metrics.scrape("text/plain") for _ in range(10)))
+
+    assert taken == 1
+    assert all(b"backhaul_workers{" in text for text, _ in texts)
+
+
 async def test_without_the_database_the_rest_is_told(platform: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away() -> None:
         raise StoreUnavailable("the database is away")
@@ -163,6 +191,28 @@ async def test_openmetrics_is_served_to_who_prefers_it(platform: Harness) -> Non
 
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
+
+
+async def test_they_are_written_down_beside_the_event_loop_as_they_were_when_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: Counter[Labels] = Counter({("delivered",): 1})
+    lengths = Spread(MOMENTS)
+    writers = []
+
+    def encode(registry: CollectorRegistry) -> bytes:
+        writers.append(threading.current_thread())
+        tries["gone",] += 1
+        lengths.observe(1)
+        return generate_latest(registry)
+
+    monkeypatch.setattr(exposition, "choose_encoder", lambda accept: (encode, accept))
+    text, _ = await exposition.exposed([Reading(TRIES, tries), alone(LENGTH, lengths)], "text/plain")
+
+    assert threading.main_thread() not in writers
+    assert b'backhaul_webhook_tries_total{outcome="delivered"} 1.0' in text
+    assert b'outcome="gone"' not in text
+    assert b"backhaul_webhook_try_seconds_count 0.0" in text
 
 
 async def test_every_metric_that_is_told_is_documented_with_its_type_and_labels(platform: Harness) -> None:

@@ -41,6 +41,7 @@ class MemoryBroker:
         self._taken: list[Taken] = []
         self._owned: dict[str, Topology] = {}
         self._callbacks: list[Callable[[], None]] = []
+        self._connections = 0
 
     @property
     def connected(self) -> bool:
@@ -54,6 +55,10 @@ class MemoryBroker:
     def blocked(self) -> str | None:
         return None
 
+    @property
+    def reconnects(self) -> int:
+        return max(0, self._connections - 1)
+
     async def start(self, *, required: bool = True, patient: bool = False) -> None:
         if self._started:
             return
@@ -61,6 +66,7 @@ class MemoryBroker:
             raise BrokerUnavailable(f"{self.name} is down: call `up` on its hub")
         self._started = True
         self._severed = not self.hub.running
+        self._connections += self.hub.running
         self.hub.join(self)
         self.attach()
 
@@ -174,6 +180,7 @@ class MemoryBroker:
         if not self._started or not self._severed or not self.hub.running:
             return
         self._severed = False
+        self._connections += 1
         for topology in self._owned.values():
             self.hub.declare(topology)
         self.attach()

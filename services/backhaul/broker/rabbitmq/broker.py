@@ -72,6 +72,10 @@ class RabbitBroker:
     def refuses(self) -> str | None:
         return self._supervisor.refuses
 
+    @property
+    def reconnects(self) -> int:
+        return self._supervisor.reconnects
+
     async def start(self, *, required: bool = True, patient: bool = False) -> None:
         if self._running is not None:
             return

@@ -51,6 +51,8 @@ class Supervisor:
         self.consumers: list[Supervised] = []
         self.owned: dict[str, Topology] = {}
         self.callbacks: list[Callable[[], None]] = []
+        self.reconnects = 0
+        """How often there was a connection in place of one that was lost."""
         self.started = False
         """Whether a restored connection is news."""
         self._settled = asyncio.Event()
@@ -130,8 +132,11 @@ class Supervisor:
 
     async def _announce(self) -> None:
         """Tell, each time anew, that the broker is there with all that was declared and consumed."""
+        before: tuple[Session, Session] | None = None
         while True:
             sessions = await self._everything()
+            self.reconnects += before is not None and sessions != before
+            before = sessions
             self._settled.set()
             if self.started:
                 self._call_back()
@@ -139,7 +144,7 @@ class Supervisor:
                 await self._next_change()
 
     def _call_back(self) -> None:
-        log.info("%s is connected again", self.publishing.broker)
+        log.info("%s is connected%s", self.publishing.broker, " again" if self.reconnects else "")
         for callback in self.callbacks:
             try:
                 callback()

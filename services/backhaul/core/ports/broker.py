@@ -137,6 +137,11 @@ class Broker(Protocol):
         None: nothing that we have tried of late."""
         ...
 
+    @property
+    def reconnects(self) -> int:
+        """How often a lost connection was restored. The first one is none, however late it came."""
+        ...
+
     async def start(self, *, required: bool = True, patient: bool = False) -> None:
         """Connect. `required` false: return at once if the broker is down, and keep trying in the background.
 
@@ -150,7 +155,8 @@ class Broker(Protocol):
         ...
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """`callback` is called after each restored connection, when all consumers are in place again."""
+        """`callback` is called after each restored connection, when all consumers are in place again; also after the
+        first one, if `start` had returned before, and when a broker that was `blocked` takes messages again."""
         ...
 
     async def declare(self, topology: Topology) -> None:
