@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from backhaul.core.metrics import Labels, Metric, Reading, Shape, alone
-from backhaul_contracts.listings import QueueInfo
 from backhaul_contracts.tasks import Status
 
 TASKS = Metric(
@@ -41,6 +40,16 @@ _HELD = (Status.RUNNING, Status.WAITING, Status.CANCELLING)
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A queue, seen from its end: how many wait, how long the oldest of them has, and whether any is let in."""
+
+    name: str
+    waiting: int
+    oldest_age: timedelta | None
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Crew:
     """The workers of one service in one state: how many, and their slots together."""
 
@@ -55,7 +64,7 @@ class Census:
     """One moment. Numbers are counted up to 100,000. `held`: tasks with an attempt, by queue and status; `timed`: those
     that wait for a time, by status; `oldest_debt`: how long the oldest dispatch has been owed."""
 
-    queues: tuple[QueueInfo, ...]
+    queues: tuple[Line, ...]
     held: Mapping[tuple[str, Status], int]
     timed: Mapping[Status, int]
     debts: int

@@ -6,24 +6,21 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, FromClause, Select, func, literal_column, select
 
-from backhaul.core.census import Census, Crew
+from backhaul.core.census import Census, Crew, Line
 from backhaul.store.functions import store_now
 from backhaul.store.reading import read_workers
-from backhaul.store.schema import IS_HELD, IS_PENDING, IS_TIMED, deliveries, outbox, states
-from backhaul.store.standing import read_queues
+from backhaul.store.schema import IS_PENDING, IS_TIMED, deliveries, outbox, states
+from backhaul.store.standing import MOST, Standing, read_standing
 from backhaul_contracts.listings import WorkerInfo
 from backhaul_contracts.tasks import Status
 
-_MOST = 100_000
-
-HELD = select(states.c.queue, states.c.status, func.count()).where(IS_HELD).group_by(states.c.queue, states.c.status)
-_timed = select(states.c.status).where(IS_TIMED).limit(_MOST).subquery("timed")
+_timed = select(states.c.status).where(IS_TIMED).limit(MOST).subquery("timed")
 TIMED = select(_timed.c.status, func.count()).group_by(_timed.c.status)
 _OLDEST_DEBT = select(store_now() - outbox.c.created_at).order_by(outbox.c.id).limit(1)
 
 
 def _number(rows: Select[int], name: str) -> Select[int]:
-    counted: FromClause = rows.limit(_MOST).subquery(name)
+    counted: FromClause = rows.limit(MOST).subquery(name)
     return select(func.count()).select_from(counted)
 
 
@@ -34,14 +31,22 @@ DELIVERIES = _number(_one.select_from(deliveries).where(IS_PENDING), "pending")
 
 def read_census(connection: Connection) -> Census:
     """See `Store.census`."""
+    standing = read_standing(connection)
     return Census(
-        queues=tuple(read_queues(connection)),
-        held={(queue, Status(status)): number for queue, status, number in connection.execute(HELD)},
+        queues=_lines(standing),
+        held=standing.held,
         timed={Status(status): number for status, number in connection.execute(TIMED)},
         debts=connection.execute(DEBTS).scalar_one(),
         oldest_debt=timedelta(milliseconds=max(0, connection.scalar(_OLDEST_DEBT) or 0)),
         deliveries=connection.execute(DELIVERIES).scalar_one(),
         crews=_crews(read_workers(connection)),
+    )
+
+
+def _lines(standing: Standing) -> tuple[Line, ...]:
+    return tuple(
+        Line(name, standing.waiting.get(name, 0), standing.oldest_ages.get(name), name in standing.paused)
+        for name in standing.names
     )
 
 

@@ -3,7 +3,7 @@
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement
+from sqlalchemy import BigInteger, ColumnElement, Text, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -47,6 +47,18 @@ class stored_size(FunctionElement[int]):  # noqa: N801
         super().__init__(text)
 
 
+class json_member(FunctionElement[str]):  # noqa: N801
+    """A member of an object that is kept as text, which is a string."""
+
+    inherit_cache = True
+    type = Text()
+
+    def __init__(self, text: ColumnElement[str], member: str) -> None:
+        self.text = text
+        self.member: ColumnElement[str] = literal_column(f"'{member}'")
+        super().__init__(text, self.member)
+
+
 @compiles(store_now, "postgresql")
 def _clock(element: store_now, compiler: SQLCompiler, **options: Any) -> str:
     return "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)"
@@ -65,6 +77,18 @@ def _octets(element: stored_size, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(stored_size, "sqlite")
 def _characters(element: stored_size, compiler: SQLCompiler, **options: Any) -> str:
     return f"length({compiler.process(element.text, **options)})"
+
+
+@compiles(json_member, "postgresql")
+def _member(element: json_member, compiler: SQLCompiler, **options: Any) -> str:
+    text, name = (compiler.process(part, **options) for part in (element.text, element.member))
+    return f"CAST({text} AS JSON) ->> {name}"
+
+
+@compiles(json_member, "sqlite")
+def _extracted(element: json_member, compiler: SQLCompiler, **options: Any) -> str:
+    text, name = (compiler.process(part, **options) for part in (element.text, element.member))
+    return f"json_extract({text}, '$.' || {name})"
 
 
 @compiles(store_now, "sqlite")

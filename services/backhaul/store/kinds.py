@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from backhaul.core.clock import from_ms
 from backhaul.core.compatibility import breaks
 from backhaul.core.ports.store import KindId
-from backhaul.store.functions import store_now
+from backhaul.store.functions import json_member, store_now
 from backhaul.store.recordset import Recordset
 from backhaul.store.schema import kinds
 from backhaul_contracts import codec
@@ -43,6 +43,9 @@ _REFUSE = (
     .values(refused_at=store_now(), refusal=_refused.c.refusal)
 )
 _KINDS = select(kinds.c.spec).order_by(kinds.c.kind, kinds.c.announced_at, kinds.c.version)
+_QUEUES = select(kinds.c.kind, json_member(kinds.c.spec, "queue")).order_by(
+    kinds.c.kind, kinds.c.announced_at, kinds.c.version
+)
 _REFUSALS = (
     select(kinds.c.kind, kinds.c.version, kinds.c.refused_at, kinds.c.refusal)
     .where(kinds.c.refused_at > kinds.c.announced_at, kinds.c.refused_at > store_now() - _DAY_MS)
@@ -85,6 +88,12 @@ def read_kinds(connection: Connection) -> list[KindSpec]:
     """See `Store.kinds`. The latest version is the one announced last: some worker that speaks it has just started."""
     specs = [KindSpec.model_validate_json(text) for text in connection.scalars(_KINDS)]
     return list({spec.kind: spec for spec in specs}.values())
+
+
+def read_queue_names(connection: Connection) -> set[str]:
+    """The queues that the latest versions of all kinds wait in; their schemas are not read for it."""
+    latest = dict(tuple(row) for row in connection.execute(_QUEUES))
+    return set(latest.values())
 
 
 def read_refusals(connection: Connection) -> dict[str, RefusedAnnouncement]:

@@ -1,31 +1,28 @@
 """How queues stand: what waits and runs in each, for how long, and how fast it goes."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, func, select
 
 from backhaul.store.functions import store_now
-from backhaul.store.kinds import read_kinds
-from backhaul.store.queues import NAMES
-from backhaul.store.schema import IS_HELD, IS_QUEUED, queues, states, tasks
-from backhaul_contracts.ids import made_at_ms
+from backhaul.store.kinds import read_queue_names
+from backhaul.store.queues import lengths
+from backhaul.store.records import TASK_IDS
+from backhaul.store.schema import IS_HELD, queues, states, tasks
+from backhaul_contracts.ids import TaskId, made_at_ms
 from backhaul_contracts.listings import QueueInfo
+from backhaul_contracts.tasks import Status
 
-_MOST_WAITING = 100_000
+MOST = 100_000
 _MOST_ENDED = 10_000
 _WINDOW_MS = 60_000
 
-_waiting = (
-    select(states.c.task_id)
-    .where(IS_QUEUED, states.c.queue == bindparam("queue"))
-    .limit(_MOST_WAITING)
-    .subquery("waiting_in_queue")
-)
-WAITING = select(func.count(), func.min(_waiting.c.task_id)).select_from(_waiting)
-_SCHEDULED_FOR = select(tasks.c.scheduled_for).where(tasks.c.id == bindparam("task_id"))
-HELD = select(states.c.queue, func.count()).where(IS_HELD).group_by(states.c.queue)
+_SCHEDULED_FOR = select(tasks.c.id, tasks.c.scheduled_for).join(TASK_IDS.table, tasks.c.id == TASK_IDS.c.task_id)
+_held = select(states.c.queue, states.c.status).where(IS_HELD).limit(MOST).subquery("held")
+HELD = select(_held.c.queue, _held.c.status, func.count()).group_by(_held.c.queue, _held.c.status)
 _ended = (
     select(states.c.queue, states.c.finished_at)
     .where(states.c.retained_until.is_not(None))
@@ -42,45 +39,59 @@ _PAUSED = select(queues.c.name).where(queues.c.paused)
 _NOW = select(store_now())
 
 
-class _Waiting(NamedTuple):
-    number: int
-    since: int | None
-    """Milliseconds since the epoch."""
+class Standing(NamedTuple):
+    """How queues stand, without what of them has ended. Tasks are counted up to `MOST` in each queue."""
+
+    names: list[str]
+    waiting: Mapping[str, int]
+    held: Mapping[tuple[str, Status], int]
+    oldest_ages: Mapping[str, timedelta]
+    """Of the queues in which a task waits."""
+    paused: set[str]
+
+
+def read_standing(connection: Connection) -> Standing:
+    """Of every queue that a kind names, that is paused, or that has tasks."""
+    waiting = lengths(connection, MOST)
+    held = {(queue, Status(status)): number for queue, status, number in connection.execute(HELD)}
+    paused = set(connection.scalars(_PAUSED))
+    busy = waiting.keys() | {queue for queue, _ in held}
+    return Standing(
+        names=sorted(read_queue_names(connection) | paused | busy),
+        waiting={queue: number for queue, (number, _) in waiting.items()},
+        held=held,
+        oldest_ages=_ages(connection, {queue: oldest for queue, (_, oldest) in waiting.items()}),
+        paused=paused,
+    )
 
 
 def read_queues(connection: Connection) -> list[QueueInfo]:
     """See `Store.queues`."""
-    now = connection.execute(_NOW).scalar_one()
-    waiting = {name: _read_waiting(connection, name) for name in connection.scalars(NAMES)}
-    running = {row[0]: row[1] for row in connection.execute(HELD)}
-    rates = _rates([tuple(row) for row in connection.execute(ENDED)], now)
-    paused = set(connection.scalars(_PAUSED))
-    announced = {spec.queue for spec in read_kinds(connection)}
+    standing = read_standing(connection)
+    rates = _rates([tuple(row) for row in connection.execute(ENDED)], connection.execute(_NOW).scalar_one())
+    running: Counter[str] = Counter()
+    for (queue, _), number in standing.held.items():
+        running[queue] += number
     return [
         QueueInfo(
             name=name,
-            waiting=waiting[name].number if name in waiting else 0,
-            running=running.get(name, 0),
-            oldest_age=_age(waiting.get(name), now),
+            waiting=standing.waiting.get(name, 0),
+            running=running[name],
+            oldest_age=standing.oldest_ages.get(name),
             rate=rates.get(name, 0.0),
-            paused=name in paused,
+            paused=name in standing.paused,
         )
-        for name in sorted(announced | paused | waiting.keys() | running.keys())
+        for name in standing.names
     ]
 
 
-def _read_waiting(connection: Connection, queue: str) -> _Waiting:
-    number, oldest = connection.execute(WAITING, {"queue": queue}).one()
-    if oldest is None:
-        return _Waiting(number, None)
-    due = connection.scalar(_SCHEDULED_FOR, {"task_id": oldest})
-    return _Waiting(number, max(made_at_ms(oldest), due or 0))
-
-
-def _age(waiting: _Waiting | None, now: int) -> timedelta | None:
-    if waiting is None or waiting.since is None:
-        return None
-    return timedelta(milliseconds=max(0, now - waiting.since))
+def _ages(connection: Connection, oldest: Mapping[str, TaskId]) -> dict[str, timedelta]:
+    """How long these tasks have waited: since they were made, or since they were due if that was later."""
+    found = connection.execute(_SCHEDULED_FOR, TASK_IDS.values(oldest.values())) if oldest else ()
+    due = {task_id: moment or 0 for task_id, moment in found}
+    now = connection.execute(_NOW).scalar_one()
+    since = {queue: max(made_at_ms(task_id), due.get(task_id, 0)) for queue, task_id in oldest.items()}
+    return {queue: timedelta(milliseconds=max(0, now - began)) for queue, began in since.items()}
 
 
 def _rates(ended: Iterable[tuple[str, int, int]], now: int) -> Mapping[str, float]:

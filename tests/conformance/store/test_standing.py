@@ -102,6 +102,23 @@ async def test_the_census_tells_what_is_held_timed_and_owed(store: SqlStore) -> 
     assert [(crew.state, crew.workers) for crew in census.crews] == [("ready", 1)]
 
 
+async def test_a_queue_stands_in_the_census_if_a_kind_names_it_if_it_is_paused_or_if_it_has_tasks(
+    store: SqlStore,
+) -> None:
+    await store.announce([spec("test.old", queue="left")])
+    await store.announce([spec("test.old", version="2", queue="named")])
+    await store.set_paused("paused", True)
+    await accepted(store, draft(queue="waiting"), draft(queue="held"))
+    await granted(store, claim(queue="held"))
+
+    lines = {line.name: line for line in (await store.census()).queues}
+
+    assert list(lines) == ["held", "named", "paused", "waiting"]
+    assert [name for name, line in lines.items() if line.paused] == ["paused"]
+    assert {name: line.waiting for name, line in lines.items()} == {"held": 0, "named": 0, "paused": 0, "waiting": 1}
+    assert [name for name, line in lines.items() if line.oldest_age is not None] == ["waiting"]
+
+
 async def test_the_census_of_a_store_that_is_new_is_empty(store: SqlStore) -> None:
     census = await store.census()
 
