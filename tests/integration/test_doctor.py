@@ -97,7 +97,9 @@ async def test_a_database_that_keeps_this_user_out_is_a_fault(amqp_url: str, dat
     await owner.close()
     facts = {finding.fact: finding.severity for finding in about(found, "database")}
     assert facts["synchronous_commit is off: a crash may lose tasks that were accepted"] is WARNING
-    assert FAULT in [severity for fact, severity in facts.items() if "this user may not read and write" in fact]
+    (schema,) = about(found, "schema")
+    assert schema.severity is FAULT
+    assert "does not let this user read and write api_keys (and 12 more): GRANT to it" in schema.fact
 
 
 async def test_a_broker_that_is_short_of_memory_is_a_fault(private_rabbitmq: PrivateRabbitMQ) -> None:

@@ -1,21 +1,57 @@
 """What goes wrong with a database, told apart: try again, unavailable, or a fault of our own that nobody may hide."""
 
-from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKED
+from collections.abc import Iterator
+from contextlib import contextmanager
+from sqlite3 import (
+    SQLITE_BUSY,
+    SQLITE_CANTOPEN,
+    SQLITE_CORRUPT,
+    SQLITE_FULL,
+    SQLITE_IOERR,
+    SQLITE_LOCKED,
+    SQLITE_NOTADB,
+    SQLITE_READONLY,
+)
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
+from backhaul.store.rights import GRANT
 
 _COLLISIONS = {"40001", "40P01"}  # serialization failure, deadlock: rolled back, and worth another try
 _OUTAGES = ("08", "28", "3D", "53", "57", "58")  # classes: connection, credentials, no database, resources, operator
-_REFUSALS = ("28", "3D")
-"""Of these the ones that no waiting mends: the user, the password, or the name of the database is wrong."""
-_READ_ONLY = "25006"  # a primary that has become a standby
+_READ_ONLY = "25006"
+_FORBIDDEN = "42501"
+_UNKNOWN_SETTING = "42704"
+_NO_TLS = "rejected SSL upgrade"
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_MISUSED = "ClientConfigurationError"  # of asyncpg
 _SQLITE_COLLISIONS = {SQLITE_BUSY, SQLITE_LOCKED}
 _SQLITE_OUTAGES = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR}
+_SQLITE_REFUSALS = {
+    SQLITE_CANTOPEN: "make its folder, and let this user read and write there, or correct BACKHAUL_DATABASE_URL",
+    SQLITE_READONLY: "let this user write to it and to its folder",
+    SQLITE_NOTADB: "correct BACKHAUL_DATABASE_URL, or move the file away",
+    SQLITE_CORRUPT: "restore it from a back-up",
+}
 _PRIMARY_CODE = 0xFF
 _REMEDY = "look whether it runs, and whether BACKHAUL_DATABASE_URL leads there"
+WRITABLE = "let BACKHAUL_DATABASE_URL lead to the primary, or set default_transaction_read_only off for this user"
+_REMEDIES = {
+    _READ_ONLY: WRITABLE,
+    _FORBIDDEN: GRANT,
+    "53100": "make room on its disk",
+    "53300": "raise max_connections, or run fewer processes",
+}
+_REFUSALS = {
+    "28": "correct BACKHAUL_DATABASE_URL, or let this user in by pg_hba.conf",
+    "3D": "correct BACKHAUL_DATABASE_URL, or make the database with `createdb`",
+    "3F": GRANT,
+    _FORBIDDEN: GRANT,
+    _UNKNOWN_SETTING: "it is too old: bring it to PostgreSQL 13 or newer",
+}
+"""What no waiting mends, by how its SQLSTATE begins."""
 
 
 def collided(error: Exception) -> bool:
@@ -26,20 +62,59 @@ def collided(error: Exception) -> bool:
 def unavailable(error: Exception, store: str) -> StoreUnavailable | None:
     """What to raise if the database could not be reached or did not answer in time; None for any other fault."""
     if isinstance(error, TimeoutError | PoolTimeout):
-        return StoreUnavailable(f"the store {store} does not answer in time")
+        return StoreUnavailable(
+            f"the store {store} does not answer in time: look at its load and its locks, or {_REMEDY}"
+        )
+    if isinstance(error, FileNotFoundError):
+        remedy = f"{_REMEDY}, and whether the file is there that PGSSLROOTCERT names"
+        return StoreUnavailable(f"the store {store} cannot be reached ({error}): {remedy}")
     if isinstance(error, OSError):
         return StoreUnavailable(f"the store {store} cannot be reached ({error}): {_REMEDY}")
     if isinstance(error, DBAPIError) and _is_outage(error):
-        return StoreUnavailable(f"the store {store} is unavailable ({error.orig}): {_REMEDY}")
+        remedy = _REMEDIES.get(_sqlstate(error) or "", _REMEDY)
+        return StoreUnavailable(f"the store {store} is unavailable ({_words(error)}): {remedy}")
     return None
 
 
-def refusal(outage: StoreUnavailable, store: str) -> ConfigurationError | None:
+def refusal(error: BaseException | None, store: str) -> ConfigurationError | None:
     """What to raise if the database is there and turns us away, so that waiting is of no use; else None."""
-    cause = outage.__cause__
-    if not isinstance(cause, DBAPIError) or not (_sqlstate(cause) or "").startswith(_REFUSALS):
+    if isinstance(error, OSError) and _NO_TLS in str(error):
+        remedy = "take sslmode out of BACKHAUL_DATABASE_URL, or set ssl on"
+        return ConfigurationError(f"the store {store} speaks no TLS: {remedy}")
+    if isinstance(error, OSError) and _UNTRUSTED in str(error):
+        remedy = "name the file of its authority in PGSSLROOTCERT, or correct the name in BACKHAUL_DATABASE_URL"
+        return ConfigurationError(f"the store {store} shows a certificate that is not trusted ({error}): {remedy}")
+    if not isinstance(error, DBAPIError):
         return None
-    return ConfigurationError(f"the store {store} turns us away ({cause.orig}): correct BACKHAUL_DATABASE_URL")
+    if type(getattr(error.orig, "__cause__", None)).__name__ == _MISUSED:
+        remedy = "correct sslmode in BACKHAUL_DATABASE_URL, and the files that PGSSLROOTCERT and its like name"
+        return ConfigurationError(f"the store {store} cannot be asked ({_words(error)}): {remedy}")
+    found = [remedy for state, remedy in _REFUSALS.items() if (_sqlstate(error) or "").startswith(state)]
+    found += filter(None, [_SQLITE_REFUSALS.get(_sqlite_code(error) or 0)])
+    return ConfigurationError(f"the store {store} turns us away ({_words(error)}): {found[0]}") if found else None
+
+
+@contextmanager
+def beginning(store: str) -> Iterator[None]:
+    """In here, what no waiting mends is raised as `ConfigurationError`."""
+    try:
+        yield
+    except (StoreUnavailable, DBAPIError) as error:
+        cause = error if isinstance(error, DBAPIError) else error.__cause__
+        refused = refusal(cause, store)
+        if refused is None:
+            raise
+        raise refused from cause
+
+
+def told(error: Exception, store: str) -> ConfigurationError | StoreUnavailable | None:
+    """What to raise, for who begins with a database; None for a fault of our own."""
+    return refusal(error, store) or unavailable(error, store)
+
+
+def _words(error: DBAPIError) -> str:
+    """What the database says, in one line and without the class of the error."""
+    return " ".join(str(getattr(error.orig, "__cause__", None) or error.orig).split())
 
 
 def _is_outage(error: DBAPIError) -> bool:
@@ -47,7 +122,7 @@ def _is_outage(error: DBAPIError) -> bool:
     return (
         error.connection_invalidated
         or state.startswith(_OUTAGES)
-        or state in _COLLISIONS | {_READ_ONLY}
+        or state in _COLLISIONS | {_READ_ONLY, _FORBIDDEN}
         or _sqlite_code(error) in _SQLITE_OUTAGES
         or type(error.orig).__name__ == "InterfaceError"
     )

@@ -10,9 +10,8 @@ from itertools import takewhile
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.pool import NullPool
 
-from backhaul.store import versions
-from backhaul.store.faults import unavailable
-from backhaul.store.schema import METADATA
+from backhaul.store import rights
+from backhaul.store.faults import told
 from backhaul.store.upgrading import check
 from backhaul.store.urls import parse, redacted
 
@@ -47,14 +46,13 @@ class StoreFacts:
     product: str
     version: str
     misfit: str | None
-    """Why its schema is not what this version needs, and what to do; None if it is."""
+    """Why its schema is not what this version needs, or this user may not use it, and what to do; None if all is well.
+    """
     moment: Moment | None = None
     settings: dict[str, str] = field(default_factory=dict)
     standby: bool = False
     free_connections: int | None = None
     """How many more this user could open."""
-    forbidden: tuple[str, ...] = ()
-    """The tables that this user may not read and write."""
 
     @property
     def major(self) -> int:
@@ -74,10 +72,10 @@ async def inspect_store(url: str) -> StoreFacts:
         async with asyncio.timeout(_PATIENCE.total_seconds()):
             return await _on_postgresql(parsed)
     except Exception as error:
-        outage = unavailable(error, redacted(parsed))
-        if outage is None:
+        known = told(error, redacted(parsed))
+        if known is None:
             raise
-        raise outage from error
+        raise known from error
 
 
 async def _on_postgresql(url: URL) -> StoreFacts:
@@ -92,7 +90,7 @@ async def _on_postgresql(url: URL) -> StoreFacts:
 
 
 def _postgresql(connection: Connection, name: str) -> StoreFacts:
-    misfit = versions.misfit(connection)
+    misfit = rights.misfit(connection)
     return StoreFacts(
         name=name,
         product="PostgreSQL",
@@ -102,7 +100,6 @@ def _postgresql(connection: Connection, name: str) -> StoreFacts:
         settings={name: str(connection.scalar(text(f"SHOW {name}"))) for name in _SETTINGS},
         standby=bool(connection.scalar(text("SELECT pg_is_in_recovery()"))),
         free_connections=_free(connection),
-        forbidden=() if misfit is not None else _forbidden(connection),
     )
 
 
@@ -113,18 +110,19 @@ def _moment(connection: Connection) -> Moment:
 
 
 def _free(connection: Connection) -> int:
-    free = text(
-        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
-        " - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') + 1"
-    )
-    return int(connection.execute(free).scalar_one())
+    """Only what every user may see is counted: of the sessions of others `pg_stat_activity` hides almost everything."""
+    return int(connection.execute(_FREE).scalar_one())
 
 
-def _forbidden(connection: Connection) -> tuple[str, ...]:
-    """A name is looked up as statements find it, by the search path."""
-    allowed = text(
-        "SELECT bool_and(has_table_privilege(to_regclass(:name), privilege))"
-        " FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege"
-    )
-    names = sorted(METADATA.tables)
-    return tuple(name for name in names if not connection.execute(allowed, {"name": name}).scalar())
+# 16 and newer keep `reserved_connections` for some users, beside those for superusers. A limit of -1 is none. Our own
+# connection is free again in a moment.
+_FREE = text(
+    "SELECT 1 + least("
+    " current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    "  - coalesce(current_setting('reserved_connections', true), '0')::int"
+    "  - (SELECT sum(numbackends) FROM pg_stat_database),"
+    " (SELECT nullif(datconnlimit, -1) - numbackends FROM pg_database d JOIN pg_stat_database s ON s.datid = d.oid"
+    "  WHERE d.datname = current_database()),"
+    " (SELECT nullif(rolconnlimit, -1) - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)"
+    "  FROM pg_roles WHERE rolname = current_user))"
+)

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
-from backhaul.store import versions
-from backhaul.store.faults import refusal, unavailable
+from backhaul.store import rights
+from backhaul.store.faults import WRITABLE, beginning, unavailable
 from backhaul.store.runner import T, persist
 from backhaul.store.urls import redacted
 
@@ -58,10 +58,9 @@ class PostgresRunner:
         event.listen(self._transactions, "checkout", _refuse_closed)
 
     async def start(self) -> None:
-        try:
-            misfit = await self.read(versions.misfit)
-        except StoreUnavailable as outage:
-            raise (refusal(outage, self._name) or outage) from outage.__cause__
+        with beginning(self._name):
+            misfit = await self.read(rights.misfit)
+            await self.ping()
         if misfit is not None:
             raise ConfigurationError(f"the store {self._name} {misfit}")
 
@@ -69,7 +68,8 @@ class PostgresRunner:
         await self._engine.dispose()
 
     async def ping(self) -> None:
-        await self._run(self._statements, _answer, _PING)
+        if await self._run(self._statements, _takes_no_writes, _PING):
+            raise StoreUnavailable(f"the store {self._name} takes no writes: {WRITABLE}")
 
     async def transact(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._transactions, act, _PATIENCE)
@@ -94,8 +94,9 @@ class PostgresRunner:
             raise outage from error
 
 
-def _answer(connection: Connection) -> None:
-    connection.execute(text("SELECT 1"))
+def _takes_no_writes(connection: Connection) -> bool:
+    """A standby, or a user whose transactions are read-only by default."""
+    return bool(connection.scalar(text("SHOW transaction_read_only")) == "on")
 
 
 def _refuse_closed(connection: Any, record: object, proxy: object) -> None:

@@ -31,7 +31,7 @@ class Runner(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Return if the database answers within two seconds."""
+        """Return if the database answers within two seconds, and takes writes."""
         ...
 
     async def transact(self, act: Callable[[Connection], T]) -> T:

@@ -11,7 +11,7 @@ from sqlalchemy.pool import StaticPool
 
 from backhaul.core.clock import Clock
 from backhaul.store import functions, versions
-from backhaul.store.faults import unavailable
+from backhaul.store.faults import beginning, unavailable
 from backhaul.store.runner import T, persist
 from backhaul.store.urls import in_memory, redacted
 
@@ -38,7 +38,8 @@ class SqliteRunner:
 
     async def start(self) -> None:
         """The database is made, or brought to the newest schema: it is this platform's alone."""
-        await self.transact(versions.ensure)
+        with beginning(self._name):
+            await self.transact(versions.ensure)
 
     async def stop(self) -> None:
         for lane in {self._reader, self._writer}:

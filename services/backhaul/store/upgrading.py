@@ -9,7 +9,7 @@ from sqlalchemy.pool import NullPool
 
 from backhaul.core.clock import SystemClock
 from backhaul.store import versions
-from backhaul.store.faults import unavailable
+from backhaul.store.faults import told
 from backhaul.store.runner import T, persist
 from backhaul.store.urls import in_memory, parse, redacted
 
@@ -18,7 +18,7 @@ def upgrade(url: str) -> None:
     """Bring the database to the newest schema: in one transaction, safe to run from several places at once, and for
     nothing if it is there already. Not to be called from within an event loop.
 
-    Raises `StoreUnavailable`, or `ConfigurationError` for a URL that cannot work.
+    Raises `StoreUnavailable`, or `ConfigurationError` for a URL that cannot work and a user who may not do this.
     """
     _run(parse(url), versions.migrate)
 
@@ -46,10 +46,10 @@ def _run(url: URL, act: Callable[[Connection], T]) -> T:
             return _on_sqlite(url, act)
         return asyncio.run(_on_postgresql(url, act))
     except Exception as error:
-        outage = unavailable(error, redacted(url))
-        if outage is None:
+        known = told(error, redacted(url))
+        if known is None:
             raise
-        raise outage from error
+        raise known from error
 
 
 def _on_sqlite(url: URL, act: Callable[[Connection], T]) -> T:

@@ -9,6 +9,14 @@ from backhaul.core.ports.store import Store
 from backhaul.core.transitions import Rules
 from backhaul.settings import Settings
 
+SHARE = "set BACKHAUL_DATABASE_URL to a postgresql:// URL, or run `backhaul dev`"
+_PARTIAL = ("gateway", "ledger", "notifier")
+
+
+def shared_sqlite(settings: Settings, role: str) -> bool:
+    """Whether a role that is one of several stands on a database that is for one process."""
+    return role in _PARTIAL and settings.database_url.get_secret_value().startswith("sqlite")
+
 
 def open_store(settings: Settings, clock: Clock, *, url: str | None = None) -> Store:
     """The store at `url` (default: the configured one), not yet started.

@@ -15,7 +15,7 @@ from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.readiness import lacks_broker
 from backhaul.settings import Settings
-from backhaul.wiring.adapters import open_broker, open_store
+from backhaul.wiring.adapters import SHARE, open_broker, open_store, shared_sqlite
 from backhaul.wiring.exposure import require_keys, require_secret
 from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
@@ -66,7 +66,15 @@ def run_worker(settings: Settings, targets: Sequence[str], slots: int | None = N
 def _run(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     set_up_logs(settings)
     with suppress(StoppedEarly), asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        runner.get_loop().set_exception_handler(pass_over_given_up)
         runner.run(main())
+
+
+def pass_over_given_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of a connection that was given up (we are to end, or it took too long) nobody hears the end any more: that is no
+    fault of the program, as it would be told."""
+    if not (isinstance(context.get("future"), asyncio.Future) and isinstance(context.get("exception"), OSError)):
+        loop.default_exception_handler(context)
 
 
 def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -84,6 +92,8 @@ async def _serve(
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         startup = Startup(role, stop, address(settings) if gateway or settings.port is not None else None)
+        if shared_sqlite(settings, role):
+            _log.warning("SQLite is for one process, and a %s is one of several: %s", role, SHARE)
         store = await stack.enter_async_context(_started_store(settings, startup))
         if gateway:
             await require_keys(settings, store)

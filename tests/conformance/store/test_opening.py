@@ -96,11 +96,24 @@ async def test_a_database_that_nobody_serves_is_unavailable() -> None:
     await store.stop()
 
 
-async def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     store = opened(f"sqlite:///{tmp_path / 'missing' / 'store.db'}")
 
-    with pytest.raises(StoreUnavailable, match="unable to open"):
+    with pytest.raises(ConfigurationError, match=r"unable to open database file.*: make its folder"):
         await store.start()
+
+    await store.stop()
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database" * 1000)
+    store = opened(f"sqlite:///{path}")
+
+    with pytest.raises(ConfigurationError, match=r"file is not a database.*: correct BACKHAUL_DATABASE_URL"):
+        await store.start()
+    with pytest.raises(ConfigurationError, match="file is not a database"):
+        await asyncio.to_thread(check, f"sqlite:///{path}")
 
     await store.stop()
 

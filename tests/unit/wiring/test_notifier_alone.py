@@ -47,6 +47,9 @@ async def test_it_needs_the_store_alone_and_speaks_to_no_broker(
             async with within():
                 await begun.at_work.wait()
             assert not called.is_set()
+            assert (
+                caplog.text.count("SQLite is for one process, and a notifier is one of several: set BACKHAUL_DAT") == 1
+            )
         finally:
             logging.getLogger("backhaul").removeHandler(begun)
             running.cancel()

@@ -8,6 +8,7 @@ from yarl import URL
 
 from backhaul.core.findings import Finding, fault, note, ok, warning
 from backhaul.settings import Settings
+from backhaul.wiring.adapters import SHARE, shared_sqlite
 
 _PREFIX = "BACKHAUL_"
 _SHORTEST_LEASE = timedelta(seconds=10)
@@ -96,9 +97,8 @@ def _plain_links(settings: Settings, role: str | None) -> Iterator[Finding]:
 
 
 def _one_process(settings: Settings, role: str | None) -> Iterator[Finding]:
-    if role in ("gateway", "ledger", "notifier") and settings.database_url.get_secret_value().startswith("sqlite"):
-        fact = "SQLite is for one process, and this role is one of several"
-        yield warning("settings", fact, "set BACKHAUL_DATABASE_URL to a postgresql:// URL, or run `backhaul dev`")
+    if role is not None and shared_sqlite(settings, role):
+        yield warning("settings", "SQLite is for one process, and this role is one of several", SHARE)
 
 
 _LOOKS: tuple[Callable[[Settings, str | None], Iterator[Finding]], ...] = (

@@ -27,7 +27,7 @@ async def examine(settings: Settings, role: str | None) -> list[Finding]:
     findings = [_version(facts), *_soundness(facts), _schema(facts)]
     if facts.moment is not None:
         findings.append(_clock(facts.moment))
-    if facts.misfit is None and not facts.forbidden and role in (None, "server", "gateway"):
+    if facts.misfit is None and role in (None, "server", "gateway"):
         findings += await _exposure(settings)
     return findings
 
@@ -56,14 +56,10 @@ def _soundness(facts: "StoreFacts") -> list[Finding]:
         for name in ("fsync", "full_page_writes", "synchronous_commit")
         if facts.settings.get(name) == "off"
     ]
-    if facts.forbidden:
-        first, *others = facts.forbidden
-        fact = f"this user may not read and write {first}{f' (and {len(others)} more)' if others else ''}"
-        remedy = "GRANT SELECT, INSERT, UPDATE, DELETE on all tables of Backhaul to it"
-        found.append(fault("database", fact, remedy))
     if facts.free_connections is not None and facts.free_connections < _POOL:
         fact = f"only {facts.free_connections} more connections are free, and each gateway and ledger opens {_POOL}"
-        found.append(warning("database", fact, "raise max_connections"))
+        remedy = "raise max_connections, or the limit of this user or database"
+        found.append(warning("database", fact, remedy))
     return found
 
 
