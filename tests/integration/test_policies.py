@@ -47,14 +47,39 @@ async def test_policies_are_applied_checked_and_set_right(managed_rabbitmq: Priv
     assert [finding.fact for finding in diagnosed] == ["backhaul-tokens is missing, or differs"]
 
 
+async def test_a_binding_that_was_deleted_is_found_and_made_anew(managed_rabbitmq: PrivateRabbitMQ) -> None:
+    configured = settings(managed_rabbitmq)
+    await asyncio.to_thread(apply_topology, configured)
+    submit = 'rabbit_misc:r(<<"/">>, {}, <<"backhaul.submit">>)'
+    source, destination = submit.format("exchange"), submit.format("queue")
+    await managed_rabbitmq.evaluate(
+        f'ok = rabbit_binding:remove({{binding, {source}, <<"#">>, {destination}, []}}, <<"tests">>)'
+    )
+
+    missing = await asyncio.to_thread(check_topology, configured)
+    diagnosed = [finding for finding in await found(configured) if finding.about == "bindings"]
+    await asyncio.to_thread(apply_topology, configured)
+    again = await asyncio.to_thread(check_topology, configured)
+
+    assert [(misfit.thing, misfit.fact, misfit.remedy) for misfit in missing] == [
+        (
+            "queue backhaul.submit",
+            "is not bound to exchange backhaul.submit by the key '#'",
+            "run `backhaul topology apply`",
+        )
+    ]
+    assert [finding.severity for finding in diagnosed] == [Severity.FAULT]
+    assert again == []
+
+
 async def test_the_doctor_sees_policies_nodes_and_the_clock(managed_rabbitmq: PrivateRabbitMQ) -> None:
     await asyncio.to_thread(apply_topology, settings(managed_rabbitmq))
 
     findings = await found(settings(managed_rabbitmq))
 
     seen = {finding.about: finding for finding in findings}
-    assert {name: seen[name].severity for name in ("policies", "nodes", "clock")} == dict.fromkeys(
-        ("policies", "nodes", "clock"), Severity.OK
+    assert {name: seen[name].severity for name in ("policies", "bindings", "nodes", "clock")} == dict.fromkeys(
+        ("policies", "bindings", "nodes", "clock"), Severity.OK
     )
     assert "up, and no alarm" in seen["nodes"].fact
 

@@ -36,11 +36,11 @@ def run(app: typer.Typer, arguments: Sequence[str], *, name: str) -> int:
     return code if isinstance(code, int) else 0
 
 
-def say(sentence: str) -> None:
+def say(sentence: str, *, style: str = "red") -> None:
     """One line on the error output."""
     from backhaul.cli.terminal import notes, printable
 
-    notes().print(f"backhaul: {printable(' '.join(sentence.split()))}", style="red")
+    notes().print(f"backhaul: {printable(' '.join(sentence.split()))}", style=style)
 
 
 def _usage(error: typer.TyperException) -> str:

@@ -92,9 +92,13 @@ def topology_check() -> None:
     from backhaul.cli.faults import say
     from backhaul.wiring import check_topology
 
-    misfits = check_topology(settings())
+    configured = settings()
+    misfits = check_topology(configured)
     for misfit in misfits:
         say(f"{misfit.thing} {misfit.fact}: {misfit.remedy}")
+    unseen = configured.rabbitmq_management_url is None
+    if unseen:
+        say("bindings and policies were not looked at: set BACKHAUL_RABBITMQ_MANAGEMENT_URL", style="")
     if misfits:
         raise typer.Exit(1)
     print("the topology is in place")

@@ -25,8 +25,9 @@ from backhaul_contracts.tasks import Status
 from backhaul_contracts.webhooks import TaskWebhook
 from backhaul_contracts.wire import Json, Key
 
-TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
-"""W3C Trace Context, level 1; the group is the trace id."""
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, level 1, §3.2.2: version ff and ids of nothing but zeros are invalid, and then all of it is."""
+_TRACE_ID = slice(3, 35)
 
 _key: TypeAdapter[str] = TypeAdapter(Key)
 
@@ -88,7 +89,12 @@ class Acceptance:
 
 def valid_traceparent(text: str | None) -> str | None:
     """`text`, if it is a trace context."""
-    return text if TRACEPARENT.match(text or "") else None
+    return text if _TRACEPARENT.fullmatch(text or "") else None
+
+
+def trace_id(traceparent: str) -> str:
+    """The id of the trace that a valid trace context names."""
+    return traceparent[_TRACE_ID]
 
 
 def _parse(body: Json) -> SubmitTask:

@@ -1,7 +1,7 @@
 """What stands on the broker: names, and the objects behind them as plain data (adapters declare them)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from zlib import crc32
@@ -73,13 +73,16 @@ class Topology:
     bindings: tuple[Binding, ...] = ()
 
 
+APPLY = "run `backhaul topology apply`"
+
+
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """An object that is missing on the broker or differs; `remedy` is a sentence for people."""
 
     thing: str
     fact: str
-    remedy: str = field(default="run `backhaul topology apply`")
+    remedy: str = APPLY
     passing: bool = False
     """Whether it may mend by itself: nodes that are down may come back."""
 

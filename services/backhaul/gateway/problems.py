@@ -9,7 +9,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backhaul.core.acceptance import TRACEPARENT
+from backhaul.core.acceptance import trace_id, valid_traceparent
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
 from backhaul.gateway.limits import TooMany
 from backhaul.gateway.metrics import Requests
@@ -71,8 +71,7 @@ def traceparent_of(scope: Scope) -> str | None:
     """The caller's trace context (W3C Trace Context, level 1), if it is one."""
     for name, value in scope["headers"]:
         if name == b"traceparent":
-            text: str = value.decode("latin-1")
-            return text if TRACEPARENT.match(text) else None
+            return valid_traceparent(value.decode("latin-1"))
     return None
 
 
@@ -104,13 +103,13 @@ class Faults:
         except Exception:
             if scope["type"] not in ("http", "websocket"):
                 raise
-            trace_id = _trace_id(scope)
-            _log.exception("%s %s failed, trace_id %s", scope.get("method", "WS"), scope["path"], trace_id)
+            trace = _trace_id(scope)
+            _log.exception("%s %s failed, trace_id %s", scope.get("method", "WS"), scope["path"], trace)
             if not started:
-                await _internal(trace_id)(scope, receive, watched)
+                await _internal(trace)(scope, receive, watched)
             elif scope["type"] == "websocket":
                 with suppress(OSError, RuntimeError):  # it may be closed already
-                    await send({"type": "websocket.close", "code": _FAULT, "reason": f"trace_id {trace_id}"})
+                    await send({"type": "websocket.close", "code": _FAULT, "reason": f"trace_id {trace}"})
 
     def _note(self, scope: Scope, first: Message, began: float) -> None:
         """The first message of an answer; that a WebSocket is accepted has no status of its own."""
@@ -118,12 +117,12 @@ class Faults:
         self._requests.note(scope.get(OPERATION, "none"), status, perf_counter() - began)
 
 
-def _internal(trace_id: str) -> Reply:
+def _internal(trace: str) -> Reply:
     refusal = Rejected(ProblemCode.INTERNAL, "The log of the gateway has more under this trace_id.")
-    problem = refusal.problem.model_copy(update={"trace_id": trace_id})
+    problem = refusal.problem.model_copy(update={"trace_id": trace})
     return Reply(500, problem_json(problem), media_type=_MEDIA_TYPE)
 
 
 def _trace_id(scope: Scope) -> str:
-    match = TRACEPARENT.match(traceparent_of(scope) or "")
-    return match[1] if match else secrets.token_hex(16)
+    traceparent = traceparent_of(scope)
+    return secrets.token_hex(16) if traceparent is None else trace_id(traceparent)

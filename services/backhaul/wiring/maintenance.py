@@ -6,7 +6,7 @@ from backhaul.core import topology
 from backhaul.core.topology import Misfit
 from backhaul.settings import Settings
 from backhaul.wiring.adapters import open_broker
-from backhaul.wiring.policies import apply_policies, misfitting_policies
+from backhaul.wiring.policies import apply_policies, managed_misfits
 
 
 def upgrade_database(settings: Settings) -> None:
@@ -34,7 +34,7 @@ def check_topology(settings: Settings) -> list[Misfit]:
     """What is missing on the broker, differs, or is left over. Raises `BrokerUnavailable`."""
 
     async def all_misfits() -> list[Misfit]:
-        return await misfits(settings) + await misfitting_policies(settings)
+        return await misfits(settings) + await managed_misfits(settings)
 
     return asyncio.run(all_misfits())
 

@@ -1,9 +1,10 @@
-"""Policies over the management API, where a deployment has named one."""
+"""Policies and bindings over the management API, where a deployment has named one."""
 
 from typing import TYPE_CHECKING
 
+from backhaul.core.bindings import unbound
 from backhaul.core.policies import amiss, policies
-from backhaul.core.topology import Misfit
+from backhaul.core.topology import Misfit, platform
 from backhaul.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,16 +23,18 @@ async def apply_policies(settings: Settings) -> bool:
     return True
 
 
-async def misfitting_policies(settings: Settings) -> list[Misfit]:
-    """Those that are missing or differ; none if there is no API to ask. Raises as `apply_policies` does."""
+async def managed_misfits(settings: Settings) -> list[Misfit]:
+    """Policies that are missing or differ, queues that are not bound; none if there is no API to ask. Raises as
+    `apply_policies` does."""
     if settings.rabbitmq_management_url is None:
         return []
     async with _management(settings) as management:
         wanted = policies(await management.release())
-        return [
+        differing = [
             Misfit(f"policy {policy.name}", "is missing, or differs")
             for policy in amiss(wanted, await management.policies())
         ]
+        return differing + unbound(platform(settings.ledger_shards), await management.bindings())
 
 
 def _management(settings: Settings) -> "Management":

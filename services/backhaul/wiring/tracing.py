@@ -57,6 +57,9 @@ def _provider(endpoint: str, role: str) -> "TracerProvider | None":
         return None
     named = Resource.create({"service.name": f"backhaul-{role}", "service.version": version_here()})
     provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+    if isinstance(provider.get_tracer("backhaul"), trace.NoOpTracer):  # whose spans would break the caller's trace
+        _log.info("nothing is traced, since OTEL_SDK_DISABLED is set")
+        return None
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))
     if role in ("worker", "embedded"):  # what handlers trace by themselves goes the same way

@@ -154,4 +154,5 @@ def test_each_misfit_of_a_topology_is_named(backhaul: Backhaul, monkeypatch: pyt
     assert finished.err.splitlines() == [
         "backhaul: queue a does not exist: run `backhaul topology apply`",
         "backhaul: queue b is classic: delete it",
+        "backhaul: bindings and policies were not looked at: set BACKHAUL_RABBITMQ_MANAGEMENT_URL",
     ]

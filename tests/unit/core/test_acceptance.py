@@ -176,3 +176,27 @@ async def test_a_kind_that_has_just_been_announced_is_known_at_the_next_try() ->
 
     draft = await accepting.draft({"kind": "digest.render", "input": {"text": ""}}, Origin())
     assert draft.record.kind == "digest.render"
+
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "kept"),
+    [
+        (f"00-{TRACE}-{SPAN}-01", True),
+        (f"cc-{TRACE}-{SPAN}-01", True),
+        (f"ff-{TRACE}-{SPAN}-01", False),
+        (f"00-{'0' * 32}-{SPAN}-01", False),
+        (f"00-{TRACE}-{'0' * 16}-01", False),
+        (f"00-{TRACE.upper()}-{SPAN}-01", False),
+        (f"00-{TRACE}-{SPAN}-01\n", False),
+        ("", False),
+    ],
+)
+async def test_what_is_no_trace_context_is_as_if_it_were_not_there(traceparent: str, kept: bool) -> None:
+    draft = await acceptance(Kinds(spec())).draft(
+        {"kind": "digest.summarise", "input": {"text": "One."}}, Origin(traceparent=traceparent)
+    )
+
+    assert draft.record.traceparent == (traceparent if kept else None)

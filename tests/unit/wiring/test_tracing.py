@@ -49,6 +49,15 @@ def test_without_opentelemetry_nothing_is_traced_and_the_log_says_what_to_instal
     assert "pip install 'backhaul[otel]'" in caplog.text
 
 
+def test_who_disables_the_sdk_of_opentelemetry_keeps_the_traces_of_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+
+    with tracing(Settings(otlp_endpoint="http://127.0.0.1:9"), "ledger") as tracer:
+        pass
+
+    assert tracer is UNTRACED
+
+
 def test_who_does_not_want_to_be_sampled_is_not(tracer: OpenTelemetryTracer, exporter: InMemorySpanExporter) -> None:
     with tracer.span("sampled", Side.SERVER, SAMPLED), tracer.span("not", Side.SERVER, NOT_SAMPLED) as span:
         pass
