@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from tests.proof.case import Case, arrange
 from tests.proof.history import History
-from tests.proof.invariants import endings, keys, logs, outcomes, recovery, remains, views, workers
+from tests.proof.invariants import drains, endings, keys, logs, outcomes, recovery, remains, views, webhooks, workers
 from tests.proof.violation import Invariant, Violation
 
 __all__ = ["Invariant", "Violation", "check"]
@@ -35,6 +35,11 @@ _RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     keys.one_task,
     keys.as_submitted,
     keys.nobody_elses,
+    webhooks.arrived,
+    webhooks.genuine,
+    webhooks.one_identity,
+    drains.left,
+    drains.nothing_lost,
 )
 
 

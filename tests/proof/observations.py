@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from backhaul_contracts.failures import FailureCode
 from backhaul_contracts.tasks import Status
+
+LOST = frozenset({str(FailureCode.LOST), str(FailureCode.DEAD_LETTERED)})
+"""The codes of failures that tell of a worker that was lost."""
 
 
 class Answer(StrEnum):
@@ -209,7 +213,8 @@ class LoggedEvent:
 
     `worker`: of `task.started`. `due`: when a scheduled or retrying task may be queued. `digest`: hash of its data.
     `numbers`: what the handler itself counted in this event, from 1 in each attempt, if it does count what it says.
-    `said_by`: the attempt that the handler itself names in what it says, if it does.
+    `said_by`: the attempt that the handler itself names in what it says, if it does. `lost`: it tells that the
+    attempt was lost with its worker.
     """
 
     task_id: str
@@ -222,6 +227,52 @@ class LoggedEvent:
     digest: str | None = None
     numbers: tuple[int, ...] = ()
     said_by: int | None = None
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """From now on `receiver` is to be told of these events: of one task, by its own webhook, or (`task_id` None) of all
+    tasks, as a registered endpoint. It was acknowledged at `at`."""
+
+    receiver: str
+    events: tuple[str, ...]
+    at: datetime
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookCame:
+    """A webhook reached its receiver, once a try. `delivery`: its id; `type`, `task_id` and `of`: which event it tells
+    of, and when that happened. `signed`: by the secret of the receiver, just now. `body`: a digest of its bytes.
+    `taken`: the receiver took it, whether or not the notifier heard of that."""
+
+    receiver: str
+    delivery: str
+    task_id: str
+    type: str
+    of: datetime
+    at: datetime
+    signed: bool
+    body: str
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainAsked:
+    """An operator asked a worker to drain, by way of a gateway. UNKNOWN: it may have been heard or not."""
+
+    worker: str
+    at: datetime
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLeft:
+    """A worker's process ended by itself, as it does when it has drained."""
+
+    worker: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,5 +299,9 @@ Observation = (
     | Heal
     | FinalTask
     | LoggedEvent
+    | Subscribed
+    | WebhookCame
+    | DrainAsked
+    | WorkerLeft
     | Remains
 )

@@ -32,6 +32,7 @@ from tests.proof.history import History
 from tests.proof.observations import (
     Answer,
     Commanded,
+    DrainAsked,
     End,
     EventSeen,
     Fault,
@@ -44,10 +45,13 @@ from tests.proof.observations import (
     Observation,
     Remains,
     Submitted,
+    Subscribed,
     TaskSeen,
     Terms,
     WatchEnded,
     WatchOpened,
+    WebhookCame,
+    WorkerLeft,
 )
 
 
@@ -495,3 +499,93 @@ class TestI12:
 
     def test_a_child_is_its_parents(self) -> None:
         assert check(history(changed(without(story(), Submitted), FinalTask, origin="tsk_0"))) == []
+
+
+class TestI13:
+    WANTED = Subscribed(receiver="shop", events=("task.succeeded",), at=moment(0), task_id="tsk_1")
+    CAME = WebhookCame(
+        receiver="shop",
+        delivery="whd_1",
+        task_id="tsk_1",
+        type="task.succeeded",
+        of=moment(5),
+        at=moment(6),
+        signed=True,
+        body="hash",
+        taken=True,
+    )
+
+    def test_a_webhook_may_come_twice(self) -> None:
+        assert check(history(story(), self.WANTED, self.CAME, self.CAME)) == []
+
+    def test_an_event_that_nobody_was_told_of_is_caught(self) -> None:
+        assert found(history(story(), self.WANTED)) == {"I13"}
+
+    def test_a_webhook_that_its_receiver_never_took_is_caught(self) -> None:
+        refused = replace(self.CAME, taken=False)
+
+        assert found(history(story(), self.WANTED, refused)) == {"I13"}
+        assert check(history(story(), self.WANTED, refused, self.CAME)) == []
+
+    def test_an_endpoint_is_to_be_told_of_what_happens_once_it_is_there(self) -> None:
+        early, late = (replace(self.WANTED, task_id=None, at=moment(second)) for second in (4, 5))
+
+        assert found(history(story(), early)) == {"I13"}
+        assert check(history(story(), late)) == []
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"signed": False},
+            {"type": "task.started"},
+            {"of": moment(7)},
+        ],
+        ids=["unsigned", "not asked for", "not in the log"],
+    )
+    def test_a_webhook_that_is_not_genuine_is_caught(self, wrong: dict[str, Any]) -> None:
+        other = replace(self.CAME, delivery="whd_2", **wrong)
+
+        assert found(history(story(), self.WANTED, self.CAME, other)) == {"I13"}
+
+    def test_what_comes_to_an_endpoint_that_nobody_knows_to_be_there_is_nobodys_matter(self) -> None:
+        assert check(history(story(), replace(self.CAME, signed=False))) == []
+
+    @pytest.mark.parametrize("wrong", [{"body": "another"}, {"receiver": "bank"}, {"delivery": "whd_2"}])
+    def test_a_repeat_that_cannot_be_known_as_one_is_caught(self, wrong: dict[str, Any]) -> None:
+        assert found(history(story(), self.WANTED, self.CAME, replace(self.CAME, **wrong))) == {"I13"}
+
+
+class TestI14:
+    ASKED = DrainAsked(worker="w1", at=moment(3.5), answer=Answer.ACCEPTED)
+    LEFT = WorkerLeft(worker="w1", at=moment(9))
+
+    def test_a_worker_that_leaves_when_it_is_asked_is_right(self) -> None:
+        assert check(history(story(A_RETRIED_SUCCESS), self.ASKED, self.LEFT)) == []
+
+    def test_a_worker_that_stays_is_caught_unless_it_was_killed(self) -> None:
+        killed = Fault(kind="kill", target="w1", at=moment(9))
+
+        assert found(history(story(), self.ASKED)) == {"I14"}
+        assert check(history(story(), self.ASKED, killed)) == []
+
+    @pytest.mark.parametrize("answer", [Answer.REFUSED, Answer.UNKNOWN])
+    def test_a_worker_that_may_not_have_been_told_may_stay(self, answer: Answer) -> None:
+        assert check(history(story(), replace(self.ASKED, answer=answer))) == []
+
+    def test_an_attempt_that_is_lost_with_a_leaving_worker_is_caught(self) -> None:
+        assert found(history(self._lost(), self.ASKED, self.LEFT)) == {"I14"}
+
+    def test_an_attempt_may_be_lost_by_what_was_harmed_or_just_healed(self) -> None:
+        healed = Heal(kind="kill", target="broker", at=moment(3))
+        terms = Terms(lease=timedelta(seconds=1))
+
+        assert check(history(self._lost(), self.ASKED, self.LEFT, terms, healed)) == []
+        assert found(history(self._lost(), self.ASKED, self.LEFT, terms, replace(healed, at=moment(2)))) == {"I14"}
+
+    def test_an_attempt_that_was_lost_before_is_not_the_drains(self) -> None:
+        assert check(history(self._lost(), replace(self.ASKED, at=moment(8)), self.LEFT)) == []
+
+    def _lost(self) -> list[Observation]:
+        told = story(A_RETRIED_SUCCESS)
+        retrying = next(each for each in told if isinstance(each, LoggedEvent) and each.type == "task.retrying")
+        return replaced(told, retrying, lost=True)

@@ -21,6 +21,8 @@ class Invariant(StrEnum):
     I10 = "I10"
     I11 = "I11"
     I12 = "I12"
+    I13 = "I13"
+    I14 = "I14"
 
     @property
     def promise(self) -> str:
@@ -40,6 +42,8 @@ _PROMISES = {
     Invariant.I10: "claimable work resumes within two lease times of the last heal",
     Invariant.I11: "no handler code without a claim",
     Invariant.I12: "one task per idempotency key",
+    Invariant.I13: "every event that a webhook asks for arrives, signed",
+    Invariant.I14: "a worker that is asked to drain leaves, and its work is not lost by that",
 }
 
 

@@ -17,6 +17,7 @@ from backhaul.worker.attempts import Attempts
 from backhaul_contracts import ids
 from backhaul_contracts.claims import Grant
 from tests.simulation.loop import START, SimulatedLoop
+from tests.simulation.receivers import SimulatedPost
 from tests.simulation.witness import saw_grant
 
 _START_NS = int(START.timestamp()) * 1_000_000_000
@@ -35,7 +36,8 @@ def _compiled(path: str) -> re.Pattern[str]:
 @contextmanager
 def repeatable(loop: SimulatedLoop, draw: random.Random) -> Iterator[None]:
     """Inside, ids, lease tokens and trace ids repeat themselves (all other chance is handed in where it is used), and
-    grants are witnessed. The reaper looks around more often, in step with a lease that is shorter than usual."""
+    grants are witnessed. The reaper looks around more often, and what a notifier has taken is due again sooner, in step
+    with a lease that is shorter than usual. Webhooks go to the receivers of the simulation."""
     start = Attempts.start
 
     def seen_start(attempts: Attempts, grant: Grant, *others: Any) -> None:
@@ -54,6 +56,11 @@ def repeatable(loop: SimulatedLoop, draw: random.Random) -> Iterator[None]:
             ("backhaul.ledger.reaper._OWED_AFTER", timedelta(seconds=2)),
             ("backhaul.ledger.reaper._BALANCE", timedelta(seconds=2)),
             ("backhaul.worker.attempts.Attempts.start", seen_start),
+            ("backhaul.notifier.notifier.Post", SimulatedPost),
+            ("backhaul.notifier.notifier.LEASE", timedelta(seconds=4)),
+            ("backhaul.notifier.notifier.SystemRandom", lambda: draw),
+            ("backhaul.store.mailing.token_urlsafe", lambda size: draw.randbytes(size).hex()),
+            ("backhaul.core.webhooks.secrets", SimpleNamespace(token_bytes=draw.randbytes)),
             ("backhaul.worker.worker.Watchdog", nullcontext),  # a thread, on real time
             ("backhaul.gateway.problems.secrets", SimpleNamespace(token_hex=lambda size: draw.randbytes(size).hex())),
         ):

@@ -16,6 +16,7 @@ from tests.proof.observations import (
     TaskSeen,
 )
 from tests.simulation.http import Http, Lost, Reply
+from tests.simulation.receivers import Receivers
 from tests.simulation.roles import GatewayRole
 from tests.simulation.watching import LogWatch, SocketWatch, StreamWatch, Watch
 from tests.simulation.witness import Witness, digest
@@ -44,6 +45,8 @@ class Wish:
     """Read it now and then."""
     wait: bool = False
     """Submit with `Prefer: wait`."""
+    webhook: tuple[str, ...] = ()
+    """The events that a webhook of the task's own is to be told of."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,7 @@ class Client:
     http: Http
     gateways: Sequence[GatewayRole]
     witness: Witness
+    receivers: Receivers
     draw: random.Random
     task_ids: dict[str, None] = field(default_factory=dict)
     _watches: "count[int]" = field(default_factory=lambda: count(1))
@@ -85,11 +89,15 @@ class Client:
         for attempt in range(60):
             headers = {b"prefer": b"wait=1"} if wish.wait else {}
             asked = {"kind": wish.kind, **body, **({"key": wish.key} if wish.key else {})}
+            if wish.webhook:
+                asked["webhook"] = self.receivers.webhook(self.name, wish.webhook)
             reply = await self._call("POST", "/v1/tasks", asked, headers=headers)
             self._note_submit(wish, reply)
             if reply is not None and reply.status in {200, 202}:
                 task_id: str = reply.json()["id"]
                 self.task_ids[task_id] = None
+                if wish.webhook:
+                    self.receivers.subscribed(self.name, wish.webhook, task_id=task_id)
                 return task_id
             if reply is not None and reply.status != 503:
                 return None

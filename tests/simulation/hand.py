@@ -8,6 +8,7 @@ from backhaul.broker.memory import Faults
 from tests.proof.observations import Fault, Heal
 from tests.simulation.brokers import context_of_nobody
 from tests.simulation.loop import Process, SimulatedLoop
+from tests.simulation.operators import Operator
 from tests.simulation.plan import Harm, Plan
 from tests.simulation.roles import Ground, Role, WorkerRole
 
@@ -19,11 +20,13 @@ _AGAIN = 0.1
 class Hand:
     """Does what the plan says. `healed`: no more harm is done."""
 
-    def __init__(self, plan: Plan, ground: Ground, loop: SimulatedLoop) -> None:
+    def __init__(self, plan: Plan, ground: Ground, operator: Operator, loop: SimulatedLoop) -> None:
         self.healed = False
         self.roles: list[Role] = []
         self._plan = plan
         self._ground = ground
+        self._operator = operator
+        self._asking: list[asyncio.Task[None]] = []
         self._loop = loop
         self._revival: Iterator[float] = cycle(plan.revival)
         self._deeds: dict[str, Callable[[Harm, Role], None]] = {
@@ -31,6 +34,7 @@ class Hand:
             "power": lambda _, role: self._kill(role, "lost its power", _NOTICED_AFTER),
             "freeze": lambda harm, role: role.freeze(harm.length),
             "drain": lambda _, role: self._drain(role),
+            "ask": lambda _, role: self._ask(role),
             "disconnect": self._cut_off,
             "isolate": lambda harm, _: self._find_at_work(harm, self._cut_off),
             "evict": lambda harm, _: self._find_at_work(harm, lambda _, role: self._drain(role)),
@@ -60,6 +64,11 @@ class Hand:
             role.start()
         self._note_heal("everything")
 
+    def roll_out(self) -> None:
+        """In peace: an operator has a worker replaced, one that works if there is one."""
+        workers = [role for role in self.roles if isinstance(role, WorkerRole)]
+        self._ask(self._at_work() or workers[0])
+
     def ambushed(self, process: Process, point: str) -> None:
         """Who runs in `process` dies now."""
         role = next((role for role in self.roles if role.process is process), None)
@@ -84,6 +93,12 @@ class Hand:
         role.when_gone(lambda: self._revive(role))
         role.drain()
 
+    def _ask(self, role: Role) -> None:
+        """An operator asks for it over HTTP, and whoever runs the worker starts another when it has left."""
+        if role.process is not None:
+            role.when_gone(lambda: self._revive(role))
+            self._asking.append(self._loop.create_task(self._operator.drain(role.process.name)))
+
     def _cut_off(self, harm: Harm, role: Role) -> None:
         if role.broker is not None:
             self._note(harm.kind, role.name)
@@ -93,13 +108,17 @@ class Hand:
         """As soon as a worker is in the midst of an exclusive handler."""
         if self.healed:
             return
-        busy = {worker for worker, _, _ in self._ground.witness.alone}
-        workers = [role for role in self.roles if isinstance(role, WorkerRole)]
-        found = next((role for role in workers if role.process and role.process.name in busy), None)
+        found = self._at_work()
         if found is not None:
             then(harm, found)
         else:
             self._loop.call_later(_AGAIN, self._find_at_work, harm, then)
+
+    def _at_work(self) -> WorkerRole | None:
+        """A worker in the midst of an exclusive handler."""
+        busy = {worker for worker, _, _ in self._ground.witness.alone}
+        workers = (role for role in self.roles if isinstance(role, WorkerRole))
+        return next((role for role in workers if role.process and role.process.name in busy), None)
 
     def _revive(self, role: Role) -> None:
         after = _AGAIN if self.healed else next(self._revival)

@@ -6,10 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from backhaul.broker.memory import Faults
+from backhaul_contracts.events import TERMINAL_EVENTS
 from tests.simulation.clients import Wish
 from tests.simulation.points import Ambush
 from tests.simulation.service import ALONE, KINDS, QUICK, SLOW
 from tests.simulation.weather import Weather
+
+ROLL_OUT_AFTER = 4.0
+"""Seconds after the healing: more than a lease."""
+ENDS = tuple(sorted(TERMINAL_EVENTS))
+STEPS = ("task.accepted", "task.started", "task.retrying", "task.cancelling")
 
 POINTS: tuple[tuple[str, str], ...] = tuple(
     (role, f"{what} {side}")
@@ -52,6 +58,7 @@ POINTS: tuple[tuple[str, str], ...] = tuple(
             "ack.control",
             "requeue.tasks",
         ),
+        "notifier": ("store.take_mail", "store.note_mail", "post"),
     }.items()
     for what in names
     for side in ("before", "after")
@@ -84,6 +91,10 @@ class Plan:
     ambushes: list[tuple[float, Ambush]]
     revival: list[float] = field(default_factory=list)
     """How long it takes, each time, until a dead role is started anew."""
+    endpoint: tuple[str, ...] = ()
+    """The events that an endpoint is to be told of; none: there is no endpoint."""
+    roll_out: bool = False
+    """Whether an operator has a worker replaced when all is well again."""
 
     def weather(self, draw: random.Random) -> Weather:
         return Weather(
@@ -97,8 +108,8 @@ class Plan:
 
 
 def make_plan(draw: random.Random, seed: int, harm: str | None = None) -> Plan:
-    """The plan of a seed, from a generator of its own. `harm`: an eviction that is to be part of it, or a role and a
-    point that it dies at again and again."""
+    """The plan of a seed, from a generator of its own. `harm`: an eviction that is to be part of it, `roll out`, or a
+    role and a point that it dies at again and again."""
     length = draw.uniform(2, 4)
     plan = _plan(draw, seed, length)
     if harm is not None and harm in {f"{role} {point}" for role, point in POINTS}:
@@ -106,18 +117,24 @@ def make_plan(draw: random.Random, seed: int, harm: str | None = None) -> Plan:
         plan.ambushes += [(length * n / 8, Ambush(role, point, 1)) for n in range(7)]
         plan.published += [_published(draw, length, n) for n in range(10, 13)]
         harm = None
+    if draw.random() < 0.2 or harm == "roll out":
+        plan.roll_out = True
+        plan.wishes.append(_long_one(plan.length + ROLL_OUT_AFTER / 2))
+    if harm == "roll out":
+        return plan
     if draw.random() < 0.25 or harm is not None:
         at = draw.uniform(0.3, 1)
         kind = harm or draw.choice(_EVICTIONS)
         plan.harms.append(Harm(at, kind, "worker", length=6))
         if kind == "isolate":  # it is healed too early to matter, else
             plan.length = max(plan.length, at + 5.5)
-        plan.wishes.append(
-            Wish(
-                ALONE, {"input": {"attempts": [[["say", "json"], ["sleep", 5.5], ["say", "json"], ["return"]]]}}, at=at
-            )
-        )
+        plan.wishes.append(_long_one(at))
     return plan
+
+
+def _long_one(at: float) -> Wish:
+    """Its handler is still at work when something happens to its worker."""
+    return Wish(ALONE, {"input": {"attempts": [[["say", "json"], ["sleep", 5.5], ["say", "json"], ["return"]]]}}, at=at)
 
 
 def _plan(draw: random.Random, seed: int, length: float) -> Plan:
@@ -138,6 +155,7 @@ def _plan(draw: random.Random, seed: int, length: float) -> Plan:
         harms=sorted((_harm(draw, length) for _ in range(draw.randint(1, 3))), key=lambda harm: harm.at),
         ambushes=[_ambush(draw, length) for _ in range(draw.randint(1, 4))],
         revival=[draw.uniform(0.05, 2.5) for _ in range(16)],
+        endpoint=draw.choice((ENDS, ())),
     )
 
 
@@ -167,6 +185,7 @@ def _wish(draw: random.Random, length: float, number: int) -> Wish:
         retry=draw.random() < 0.4,
         look=draw.random() < 0.3,
         wait=draw.random() < 0.15,
+        webhook=draw.choice((ENDS, (*ENDS, *STEPS))) if draw.random() < 0.3 else (),
     )
 
 
@@ -222,6 +241,7 @@ _HARMS = (
     ("power", 2),
     ("freeze", 4),
     ("drain", 3),
+    ("ask", 3),
     ("disconnect", 2),
     ("broker", 2),
     ("store", 2),
@@ -230,6 +250,8 @@ _EVICTIONS = ("isolate", "evict")
 """Done to a worker in the midst of an exclusive handler: it is cut off for longer than its lease, or drained."""
 
 
+_SPEAKERS = ("gateway", "ledger", "worker")
+_ROLES = {"ask": ("worker",), "disconnect": _SPEAKERS}
 _LENGTHS = {"freeze": (0.3, 1, 2.5, 4, 12), "disconnect": (0.3, 2.5, 6)}
 
 
@@ -239,7 +261,7 @@ def _harm(draw: random.Random, length: float) -> Harm:
     return Harm(
         at=draw.uniform(0.1, length * 0.9),
         kind=kind,
-        role=draw.choice(("gateway", "ledger", "worker")),
+        role=draw.choice(_ROLES.get(kind, (*_SPEAKERS, "notifier"))),
         target=draw.randrange(2),
         length=draw.choice(_LENGTHS.get(kind, (0.3, 1, 2.5))),
     )

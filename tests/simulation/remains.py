@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -11,10 +12,10 @@ from backhaul.core import topology
 from backhaul.core.ports.store import TaskQuery
 from backhaul.core.record import Event, Snapshot
 from backhaul.store import SqlStore
-from backhaul.store.schema import IS_HELD, outbox, states
+from backhaul.store.schema import IS_HELD, IS_PENDING, deliveries, outbox, states
 from backhaul_contracts import codec
 from backhaul_contracts.tasks import TERMINAL
-from tests.proof.observations import FinalTask, LoggedEvent, Remains
+from tests.proof.observations import LOST, FinalTask, LoggedEvent, Remains
 from tests.simulation.witness import Witness, digest
 
 _MOST = 200
@@ -25,6 +26,7 @@ _LEFT = select(
     select(func.count()).select_from(outbox).scalar_subquery(),
     select(func.count()).select_from(states).where(IS_HELD).scalar_subquery(),
     select(func.count()).select_from(states).where(states.c.status.not_in(sorted(TERMINAL))).scalar_subquery(),
+    select(func.count()).select_from(deliveries).where(IS_PENDING).scalar_subquery(),
 )
 
 
@@ -50,7 +52,7 @@ class Remainder:
             self._witness.see(_final(snapshot))
             for event in await self._store.events(record.id, 0, 10_000):
                 self._witness.see(_logged(event))
-        owed, held, _ = await self._store._runner.read(_left)
+        owed, held, *_ = await self._store._runner.read(_left)
         self._look_at_what_was_set_aside()
         self._witness.see(Remains(outbox=owed, leases=held, queues=self._messages()))
 
@@ -75,9 +77,8 @@ class Remainder:
         return left
 
 
-def _left(connection: Connection) -> tuple[int, int, int]:
-    owed, held, undone = connection.execute(_LEFT).one()
-    return owed, held, undone
+def _left(connection: Connection) -> Sequence[int]:
+    return connection.execute(_LEFT).one()
 
 
 def _final(snapshot: Snapshot) -> FinalTask:
@@ -116,6 +117,7 @@ def _logged(event: Event) -> LoggedEvent:
         digest=digest(data),
         numbers=tuple(number for _, number in said),
         said_by=next(strangers, event.attempt) if said else None,
+        lost=(data.get("error") or {}).get("code") in LOST,
     )
 
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from pydantic import SecretStr
+
 from backhaul.broker.memory import Hub
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.store import Store
@@ -18,7 +20,7 @@ from backhaul.settings import Settings
 from backhaul.store import SqlStore
 from backhaul.wiring.platform import Platform
 from backhaul.worker import Worker
-from tests.proof.observations import Fault, Heal
+from tests.proof.observations import Fault, Heal, WorkerLeft
 from tests.simulation.brokers import RemoteBroker
 from tests.simulation.loop import Process, SimulatedClock
 from tests.simulation.points import Points
@@ -113,8 +115,9 @@ class Role:
 
     def heal(self) -> None:
         """What is frozen or cut off goes on."""
-        if self.process is not None and self.broker is not None:
+        if self.process is not None:
             self._thaw(self.process)
+        if self.broker is not None:
             self.broker.mend()
 
     def when_gone(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -138,21 +141,24 @@ class Role:
 
     async def _live(self, process: Process) -> None:
         ground = self.ground
-        broker = self.broker = RemoteBroker(
-            ground.hub, ground.clock, process, ground.points, ground.weather, ground.witness.met
-        )
+        broker = RemoteBroker(ground.hub, ground.clock, process, ground.points, ground.weather, ground.witness.met)
         store = remote_store(ground.store, process, ground.points, ground.weather, ground.witness.met)
         try:
-            await self._connect(self.broker)
+            await self._connect(broker)
             await self._work(process, store, broker, self._stop)
         except Exception as error:  # noqa: BLE001 - it is what the simulation is looking for
             ground.witness.crashed.append(f"{process.name} failed by itself: {_told(error)}")
         await broker.stop()
-        ground.witness.note(f"{process.name} ends")
+        self._ended(process)
         self._gone(process)
+
+    def _ended(self, process: Process) -> None:
+        """It has ended by itself."""
+        self.ground.witness.note(f"{process.name} ends")
 
     async def _connect(self, broker: RemoteBroker) -> None:
         """As a supervisor does that starts a process again and again until its broker is there."""
+        self.broker = broker
         while True:
             try:
                 return await broker.start(required=self.kind != "gateway")
@@ -194,6 +200,20 @@ class LedgerRole(Role):
             await stop.wait()
 
 
+class NotifierRole(Role):
+    """It speaks to the store and to receivers, and to no broker."""
+
+    kind = "notifier"
+
+    async def _connect(self, broker: RemoteBroker) -> None: ...
+
+    async def _work(self, process: Process, store: Store, broker: Any, stop: asyncio.Event) -> None:
+        platform = Platform(store, broker, settings=self.ground.settings, clock=self.ground.clock)
+        platform.add_notifier()
+        async with platform.running():
+            await stop.wait()
+
+
 class WorkerRole(Role):
     kind = "worker"
     worker: Worker | None = None
@@ -211,15 +231,28 @@ class WorkerRole(Role):
         )
         await self.worker.run(stop=stop)
 
+    def _ended(self, process: Process) -> None:
+        super()._ended(process)
+        self.ground.witness.see(WorkerLeft(worker=process.name, at=self.ground.witness.now()))
+
 
 LEASE = timedelta(seconds=3)
 HEARTBEAT = timedelta(seconds=1)
+_TRIES = 60
+"""Of a webhook: receivers that are well in the end get everything."""
 
 
 @cache
 def settings(shards: int) -> Settings:
     """Read once: looking into the environment takes longer than many a seed's second."""
-    return Settings(lease=LEASE, heartbeat=HEARTBEAT, ledger_shards=shards, drain_grace=timedelta(milliseconds=500))
+    return Settings(
+        lease=LEASE,
+        heartbeat=HEARTBEAT,
+        ledger_shards=shards,
+        drain_grace=timedelta(milliseconds=500),
+        secret_key=SecretStr("as long as a secret key has to be"),
+        webhook_schedule=(timedelta(0), *[timedelta(seconds=1)] * _TRIES),
+    )
 
 
 def _told(error: BaseException) -> str:

@@ -16,7 +16,9 @@ from tests.simulation.weather import Weather
 _PATIENCE = 6.0
 """How long a driver waits for a database that does not answer."""
 
-_WRITES = frozenset({"accept", "advance", "claim", "beat", "settle", "owed", "announce", "forget", "purge"})
+_WRITES = frozenset(
+    {"accept", "advance", "claim", "beat", "settle", "owed", "announce", "forget", "purge", "take_mail", "note_mail"}
+)
 
 
 class RemoteStore:

@@ -44,10 +44,10 @@ def test_every_promise_holds_in_every_seed(campaign: Campaign) -> None:
 
 @pytest.mark.timeout(900)
 def test_every_kind_of_harm_was_done(campaign: Campaign) -> None:
-    roles = ("gateway", "ledger", "worker")
+    roles = ("gateway", "ledger", "worker", "notifier")
     done = {f"{role} {what}" for role, what in product(roles, ("killed", "frozen", "drained"))}
     done |= {"broker down", "store down", "store answer lost", "store call refused"}
-    done |= {"disconnect", "connection lost", "isolate"}
+    done |= {"disconnect", "connection lost", "isolate", "worker asked to drain", "webhook not taken"}
 
     assert [harm for harm in sorted(done) if campaign.met[harm] < SEEDS / 200] == []
 

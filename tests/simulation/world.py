@@ -22,11 +22,13 @@ from tests.simulation.findings import Finding, findings
 from tests.simulation.hand import Hand
 from tests.simulation.http import Http
 from tests.simulation.loop import Process, SimulatedClock, SimulatedLoop, Standstill
-from tests.simulation.plan import Plan, make_plan
+from tests.simulation.operators import Operator
+from tests.simulation.plan import ROLL_OUT_AFTER, Plan, make_plan
 from tests.simulation.points import Points
 from tests.simulation.publishers import Publisher
+from tests.simulation.receivers import RECEIVERS, Receivers
 from tests.simulation.remains import Remainder
-from tests.simulation.roles import LEASE, GatewayRole, Ground, LedgerRole, WorkerRole, settings
+from tests.simulation.roles import LEASE, GatewayRole, Ground, LedgerRole, NotifierRole, WorkerRole, settings
 from tests.simulation.witness import WITNESS, Witness
 
 _OUTLAST = 90.0
@@ -116,11 +118,15 @@ class World:
             self.plan.slots,
         )
         self.gateways = [GatewayRole(ground, n) for n in (1, 2)]
-        self.hand = Hand(self.plan, ground, loop)
+        self.http = Http(self.weather)
+        self.receivers = Receivers(self.points, self.weather, self.witness, self.draw)
+        self.operator = Operator(self.http, self.gateways, self.witness, self.receivers, self.draw)
+        self.hand = Hand(self.plan, ground, self.operator, loop)
         self.hand.roles += [
             *self.gateways,
             *(LedgerRole(ground, n) for n in (1, 2)),
             *(WorkerRole(ground, n) for n in (1, 2)),
+            *(NotifierRole(ground, n) for n in (1, 2)),
         ]
         self.publisher = Publisher(ground)
         self.remainder = Remainder(self.store, self.hub, self.witness)
@@ -128,6 +134,7 @@ class World:
     async def run(self) -> None:
         plan, witness = self.plan, self.witness
         WITNESS.set(witness)
+        RECEIVERS.set(self.receivers)
         witness.see(Terms(lease=LEASE))
         self.hub.declare(topology.platform(plan.shards))
         for role in self.hand.roles:
@@ -136,10 +143,15 @@ class World:
         while len(await self.store.kinds()) < 3:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.3)
+        if plan.endpoint:
+            await self.operator.register(plan.endpoint)
         wishes = self._wish()
         self.hand.begin()
         await asyncio.sleep(plan.length)
         self.hand.heal()
+        self.receivers.friendly = True
+        if plan.roll_out:
+            wishes.append(self.loop.create_task(self._roll_out()))
         await self._until_quiet(wishes)
         for wish in wishes:
             wish.cancel()
@@ -158,10 +170,9 @@ class World:
         )
 
     def _wish(self) -> list[asyncio.Task[None]]:
-        http = Http(self.weather)
         wishes = []
         for number, wish in enumerate(self.plan.wishes, start=1):
-            client = Client(f"client-{number}", http, self.gateways, self.witness, self.draw)
+            client = Client(f"client-{number}", self.http, self.gateways, self.witness, self.receivers, self.draw)
             wishes.append(self.loop.create_task(client.grant(wish)))
         return wishes + [self.publisher.publish(wish) for wish in self.plan.published]
 
@@ -172,11 +183,20 @@ class World:
         end = self.loop.time() + _OUTLAST
         while self.loop.time() < end:
             await asyncio.sleep(_LOOK)
-            if all(wish.done() for wish in wishes) and await self.remainder.quiet():
+            if all(wish.done() for wish in wishes) and await self.remainder.quiet() and not self._leaving():
                 return
         waiting = sum(not wish.done() for wish in wishes)
         if waiting:
             self.witness.broken.append(f"{waiting} clients still wait {_OUTLAST:g} s after everything was healed")
+
+    async def _roll_out(self) -> None:
+        """When all has been well for longer than a lease."""
+        await asyncio.sleep(ROLL_OUT_AFTER)
+        self.hand.roll_out()
+
+    def _leaving(self) -> bool:
+        """Whether a worker is still there that an operator has asked to leave."""
+        return any(role.process and role.process.name in self.operator.asked for role in self.hand.roles)
 
     def _check_published(self) -> None:
         for key in self.publisher.confirmed:
