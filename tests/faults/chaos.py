@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,10 @@ from backhaul.core import topology
 from tests.faults import hearing, kinds
 from tests.faults.clients import Client
 from tests.faults.fleet import ROLES, Fleet
+from tests.faults.hooks import Hooks, hooks
 from tests.faults.injector import Injector
 from tests.faults.logs import tracebacks
+from tests.faults.operators import Operator
 from tests.faults.plan import Planned, plan
 from tests.faults.publishing import Publisher
 from tests.faults.record import Record
@@ -30,6 +33,8 @@ _KINDS = len(kinds.quick.handlers) + len(kinds.heavy.handlers)
 _START = timedelta(seconds=60)
 _CALM = timedelta(seconds=3)
 """How long the load runs undisturbed, before the first fault and after the last."""
+_TRIES = 200
+"""Of a webhook: a receiver that is well in the end gets everything."""
 _LOOK = timedelta(milliseconds=500)
 
 
@@ -76,15 +81,22 @@ async def run(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgreSQL) 
     """Run it on running servers that hold nothing yet. They are running, and hold the record, when this returns."""
     done = Run(wish, History([Terms(lease=wish.lease, skew=timedelta(milliseconds=50))]))
     begin = asyncio.get_running_loop().time()
-    async with _deployed(wish, broker, database) as fleet:
+    async with _deployed(wish, broker, database) as fleet, AsyncExitStack() as stack:
         site = Site([each.url for each in fleet.gateways], done.history, random.Random(wish.seed))
-        injector = Injector(fleet, broker, database, done.history)
-        async with _loaded(wish, site, broker) as load:
+        hooked = await stack.enter_async_context(hooks(done.history, site.chance))
+        http = await stack.enter_async_context(_connections())
+        operator = Operator(site, http)
+        await operator.register(hooked)
+        injector = Injector(fleet, broker, database, operator, done.history)
+        async with _loaded(wish, site, broker, http, hooked) as load:
             await asyncio.sleep(_CALM.total_seconds())
             await injector.run(_plan(wish), wish.length - 2 * _CALM)
             await asyncio.sleep(_CALM.total_seconds())
+            hooked.friendly = True
             site.stop.set()
             await asyncio.wait({load}, timeout=wish.quiet.total_seconds())
+            if not load.done():
+                done.complaints.append(f"clients still waited {wish.quiet} after the last heal")
         await _look(wish, done.history, broker, database)
         _listen(fleet, done)
     done.complaints += hearing.unheard(done.history.of(LoggedEvent), await hearing.heard(broker.url))
@@ -92,8 +104,6 @@ async def run(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgreSQL) 
     names = {each.url: each.name for each in fleet.gateways}
     done.answered = [(names[url], at) for url, at in site.answered]
     done.complaints += injector.complaints + site.strange
-    if not load.done() or load.cancelled():
-        done.complaints.append(f"clients still waited {wish.quiet} after the last heal")
     done.violations = check(done.history)
     done.seconds = asyncio.get_running_loop().time() - begin
     return done
@@ -112,6 +122,9 @@ async def _deployed(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgr
         "BACKHAUL_LEDGER_SHARDS": "2",
         "BACKHAUL_DRAIN_GRACE": "2s",
         "BACKHAUL_LOG_FORMAT": "console",
+        "BACKHAUL_SECRET_KEY": secrets.token_hex(16),
+        "BACKHAUL_WEBHOOK_ALLOW_PRIVATE": "true",
+        "BACKHAUL_WEBHOOK_SCHEDULE": ",".join(["0s", *["1s"] * _TRIES]),
     }
     fleet = Fleet(broker.url, database.url, settings)
     async with AsyncExitStack() as stack:
@@ -127,22 +140,26 @@ async def _deployed(wish: Wish, broker: PrivateRabbitMQ, database: PrivatePostgr
         yield fleet
 
 
+def _connections() -> httpx.AsyncClient:
+    return httpx.AsyncClient(limits=httpx.Limits(max_connections=None), trust_env=False)
+
+
 @asynccontextmanager
-async def _loaded(wish: Wish, site: Site, broker: PrivateRabbitMQ) -> AsyncIterator[asyncio.Task[None]]:
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(limits=limits, trust_env=False) as http:
-        load = asyncio.create_task(_load(wish, site, broker, http))
-        try:
-            yield load
-        finally:
-            await _cancelled(load)
+async def _loaded(
+    wish: Wish, site: Site, broker: PrivateRabbitMQ, http: httpx.AsyncClient, hooked: Hooks
+) -> AsyncIterator[asyncio.Task[None]]:
+    load = asyncio.create_task(_load(wish, site, broker, http, hooked))
+    try:
+        yield load
+    finally:
+        await _cancelled(load)
 
 
-async def _load(wish: Wish, site: Site, broker: PrivateRabbitMQ, http: httpx.AsyncClient) -> None:
+async def _load(wish: Wish, site: Site, broker: PrivateRabbitMQ, http: httpx.AsyncClient, hooked: Hooks) -> None:
     interval = wish.clients / (wish.rate * 0.9)
     async with asyncio.TaskGroup() as group:
         for number in range(wish.clients):
-            group.create_task(Client(site, f"client-{number + 1}", http, interval=interval).run())
+            group.create_task(Client(site, f"client-{number + 1}", http, hooked, interval=interval).run())
         group.create_task(Publisher(site, broker.url, http, interval=10 / wish.rate).run())
 
 

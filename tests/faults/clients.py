@@ -8,23 +8,29 @@ from typing import Any
 
 import httpx
 
+from backhaul_contracts.events import TERMINAL_EVENTS
 from backhaul_contracts.tasks import Status, Task
+from tests.faults.hooks import Hooks
 from tests.faults.site import UNKNOWN, Site, now
 from tests.faults.watching import View, note_task, poll
 from tests.proof.observations import Answer, Commanded, Submitted
 
 _TIMEOUT = httpx.Timeout(3)
 _CANCELLABLE = frozenset({"heavy.walk", "heavy.thread", "heavy.process"})
+_HOOKED = 0.15
+"""How many tasks have a webhook of their own."""
+_SOME_EVENTS = ("task.started", *sorted(TERMINAL_EVENTS))
 _AGAIN = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 class Client:
     """One client. It submits at its own pace, and follows each of its tasks to the end."""
 
-    def __init__(self, site: Site, name: str, http: httpx.AsyncClient, *, interval: float) -> None:
+    def __init__(self, site: Site, name: str, http: httpx.AsyncClient, hooks: Hooks, *, interval: float) -> None:
         self._site = site
         self._name = name
         self._http = http
+        self._hooks = hooks
         self._interval = interval
         self._chance = site.chance
 
@@ -43,12 +49,18 @@ class Client:
     async def _submit(self, kind: str, input: Mapping[str, Any], key: str) -> Task | None:
         """The accepted task, by as many requests as it takes."""
         body = {"kind": kind, "input": input, "key": key}
+        events = _SOME_EVENTS if self._chance.random() < _HOOKED else ()
+        if events:
+            body["webhook"] = self._hooks.webhook(key, events)
         while True:
             response = await self._call("/v1/tasks", body)
             answer = _answer(response)
             seen = Submitted(client=self._name, kind=kind, key=key, at=now(), answer=answer)
             if response is not None and answer is Answer.ACCEPTED:
-                return self._accepted(seen, response)
+                task = self._accepted(seen, response)
+                if events:
+                    self._hooks.subscribed(key, events, task_id=task.id)
+                return task
             if response is not None and answer is Answer.REFUSED:
                 self._site.strange.append(f"POST {kind}: {response.status_code} {response.text[:300]}")
                 self._site.history.add(replace(seen, code=_code(response)))

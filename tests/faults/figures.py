@@ -24,6 +24,7 @@ from tests.proof.observations import (
     Submitted,
     WatchEnded,
     WatchOpened,
+    WebhookCame,
 )
 from tests.proof.violation import Invariant, Violation
 
@@ -46,6 +47,8 @@ _WORST = {
     Invariant.I1: Fate.LOST,
     Invariant.I9: Fate.LOST,
     Invariant.I10: Fate.LOST,
+    Invariant.I13: Fate.LOST,
+    Invariant.I14: Fate.LOST,
     Invariant.I7: Fate.GAPPED,
 }
 
@@ -63,7 +66,8 @@ class Spread:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """`faults` by kind and by the role or link they hit; `tasks` by kind and status; `attempts` all that were granted,
-    of which `lost_attempts` ended without a word of their handler."""
+    of which `lost_attempts` ended without a word of their handler; `webhooks` that were taken, and those of them that
+    were taken again."""
 
     faults: dict[str, dict[str, int]]
     tasks: dict[str, dict[str, int]]
@@ -74,6 +78,8 @@ class Figures:
     events_seen: int
     submits_unknown: int
     reconnects: int
+    webhooks: int
+    webhooks_again: int
     recovery: dict[str, Spread]
 
 
@@ -87,6 +93,7 @@ def figures(
     ends = {(each.task_id, each.attempt): each for each in history.of(HandlerEnded)}
     starts = [event for event in history.of(LoggedEvent) if event.type == EventType.STARTED]
     hurt = _hurt(history, starts, ends)
+    taken = Counter(each.delivery for each in history.of(WebhookCame) if each.taken)
     return Figures(
         faults=_table((fault.kind, _sort(fault.target)) for fault in inflicted),
         tasks=_table((task.kind, task.status) for task in history.of(FinalTask)),
@@ -97,6 +104,8 @@ def figures(
         events_seen=len(history.of(EventSeen)),
         submits_unknown=sum(each.answer is Answer.UNKNOWN for each in history.of(Submitted)),
         reconnects=len(history.of(WatchOpened)) - len({each.view for each in history.of(WatchOpened)}),
+        webhooks=len(taken),
+        webhooks_again=sum(count > 1 for count in taken.values()),
         recovery={
             "from the kill of a worker to the next attempt of what it ran": spread(_after_kills(history)),
             "from the return of RabbitMQ to the next success": spread(_after_return(history, BROKER)),

@@ -23,7 +23,11 @@ ROLES: Mapping[str, Sequence[str]] = {
     "worker-2": ["worker", "tests.faults.kinds:quick", "tests.faults.kinds:heavy"],
     "worker-3": ["worker", "tests.faults.kinds:heavy"],
     "worker-4": ["worker", "tests.faults.kinds:heavy"],
+    "notifier-1": ["notifier"],
+    "notifier-2": ["notifier"],
 }
+_SERVERS = {"worker": (BROKER,), "notifier": (DATABASE,)}
+"""To what a role has links, where it is not both."""
 
 
 class Fleet:
@@ -62,7 +66,7 @@ class Fleet:
             argv = [sys.executable, "-m", "backhaul.cli", *command]
             await asyncio.to_thread(self._sandbox.run, argv, env=self._environment)
         for name, process in self.processes.items():
-            servers = [BROKER] if name.startswith("worker") else [BROKER, DATABASE]
+            servers = _SERVERS.get(name.partition("-")[0], (BROKER, DATABASE))
             await process.open({server: self._urls[server] for server in servers})
 
     async def run(self) -> None:

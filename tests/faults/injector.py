@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from tests.faults.fleet import Fleet
+from tests.faults.operators import Operator
 from tests.faults.plan import BROKER, FaultKind, Planned
 from tests.faults.process import Process
 from tests.proof.history import History
-from tests.proof.observations import Fault, Heal
+from tests.proof.observations import Fault, Heal, WorkerLeft
 from tests.support.postgresql import PrivatePostgreSQL
 from tests.support.private import PrivateServer
 from tests.support.rabbitmq import PrivateRabbitMQ
@@ -26,13 +27,21 @@ _BREATH = timedelta(seconds=3)
 class Injector:
     """A target suffers one fault at a time; others may suffer at the same time."""
 
-    def __init__(self, fleet: Fleet, broker: PrivateRabbitMQ, database: PrivatePostgreSQL, history: History) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        broker: PrivateRabbitMQ,
+        database: PrivatePostgreSQL,
+        operator: Operator,
+        history: History,
+    ) -> None:
         self.inflicted: list[Planned] = []
         self.complaints: list[str] = []
         """What did not come back, or did not end when it was asked to."""
         self._fleet = fleet
         self._broker = broker
         self._database = database
+        self._operator = operator
         self._history = history
         self._server_busy = {"broker": asyncio.Lock(), "database": asyncio.Lock()}
 
@@ -72,7 +81,7 @@ class Injector:
             if fault.kind is not FaultKind.STALL:
                 proxy.cut()
             proxy.release()
-        elif fault.kind in {FaultKind.KILL, FaultKind.DRAIN}:
+        elif fault.kind in {FaultKind.KILL, FaultKind.DRAIN, FaultKind.ASK}:
             await self._end(process, fault.kind)
             yield
             process.up()
@@ -87,6 +96,10 @@ class Injector:
             self._note(Heal, fault)
 
     async def _end(self, process: Process, kind: FaultKind) -> None:
+        if kind is FaultKind.ASK:
+            left = await process.leave(self._operator.drain)
+            self._history.add(*(WorkerLeft(worker=worker, at=datetime.now(UTC)) for worker in left))
+            return
         if not await process.down(signal.SIGKILL if kind is FaultKind.KILL else signal.SIGTERM):
             self.complaints.append(f"{process.name}.{process.life} did not end within 20 s of SIGTERM")
 

@@ -10,12 +10,14 @@ from tests.support.proxy import Way
 
 
 class FaultKind(StrEnum):
-    """What can happen to a process (the first five), to a link of it (three), to the servers (the rest)."""
+    """What can happen to a process (the first six), to a link of it (three), to the servers (the rest)."""
 
     KILL = "kill"
     """SIGKILL, and a new start a moment later."""
     DRAIN = "drain"
     """SIGTERM, and a new start when it has ended."""
+    ASK = "ask"
+    """An operator asks a worker over HTTP to drain, and it is started anew when it has ended."""
     PAUSE = "pause"
     """SIGSTOP for less than a lease."""
     FREEZE = "freeze"
@@ -48,6 +50,7 @@ _BROKER = (*_SERVER, FaultKind.ALARM)
 _SECONDS = {
     FaultKind.KILL: (0.1, 2.0),
     FaultKind.DRAIN: (0.1, 1.0),
+    FaultKind.ASK: (0.1, 1.0),
     FaultKind.PAUSE: (0.3, 2.5),
     FaultKind.FREEZE: (6.0, 13.0),
     FaultKind.CUT: (0.0, 0.0),
@@ -109,9 +112,13 @@ def _draw(chance: random.Random) -> Iterator[_Card]:
 
 
 def _deck() -> list[_Card]:
-    roles = ("gateway", "ledger", "worker")
-    links = [f"{role}>{BROKER}" for role in roles] + [f"gateway>{DATABASE}", f"ledger>{DATABASE}", f"gateway>{CLIENTS}"]
-    processes = [_Card(kind, role) for role in roles for kind in _PROCESS] + [_Card(FaultKind.FREEZE, "worker")]
+    roles = ("gateway", "ledger", "worker", "notifier")
+    links = [f"{role}>{BROKER}" for role in roles[:3]] + [
+        f"{role}>{DATABASE}" for role in ("gateway", "ledger", "notifier")
+    ]
+    links.append(f"gateway>{CLIENTS}")
+    processes = [_Card(kind, role) for role in roles for kind in _PROCESS]
+    processes += [_Card(FaultKind.FREEZE, "worker"), *[_Card(FaultKind.ASK, "worker")] * 3]
     connections = [_Card(kind, link) for link in links for kind in _LINK] + [_Card(FaultKind.SEVER, f"ledger>{BROKER}")]
     servers = [_Card(kind, BROKER) for kind in _BROKER] + [_Card(kind, DATABASE) for kind in _SERVER]
     return processes + connections + servers

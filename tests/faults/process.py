@@ -24,6 +24,8 @@ _READY_TIMEOUT = timedelta(seconds=120)
 _LOOK = timedelta(milliseconds=100)
 _RESTART_PAUSE = timedelta(seconds=1)
 _DRAIN_TIMEOUT = timedelta(seconds=20)
+_HEARS_TIMEOUT = timedelta(seconds=60)
+"""The broker, by which a worker hears that it is to leave, may be out of reach for a part of that."""
 _AT_WORK = re.compile(r"worker (wrk_\w+) takes tasks of (\w+)\.")
 _URLS = {"BACKHAUL_AMQP_URL": BROKER, "BACKHAUL_DATABASE_URL": DATABASE}
 _SETTINGS = {link: setting for setting, link in _URLS.items()}
@@ -82,11 +84,23 @@ class Process:
         if self._process is None:
             return True
         self._process.send_signal(sign)
+        return await self._gone(_DRAIN_TIMEOUT)
+
+    async def leave(self, ask: Callable[[str], Awaitable[bool]]) -> list[str]:
+        """Have its workers asked to leave, and keep it down when it has ended. Which of them have left so."""
+        self._down = True
+        asked = [worker for worker in self.workers_now() if self._process is not None and await ask(worker)]
+        left = bool(asked) and await self._gone(_HEARS_TIMEOUT)
+        return asked if left else []
+
+    async def _gone(self, patience: timedelta) -> bool:
+        """Wait until it has ended; whether it did so in time, and by itself."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(patience.total_seconds()):
                 await self._until(lambda: self._process is None)
             return True
-        self._process.kill()
+        if self._process is not None:
+            self._process.kill()
         await self._until(lambda: self._process is None)
         return False
 
@@ -145,7 +159,7 @@ class Process:
             kinds.PROCESS: name,
             kinds.DIARY: str(self._sandbox.folder / f"{name}.diary"),
         }
-        command = [sys.executable, "-m", "backhaul.cli", *self._arguments]
+        command = [sys.executable, "-m", "tests.faults.cli", *self._arguments]
         process = self._sandbox.spawn(command, env=environment, log=f"{name}.log")
         self._groups.append(process.pid)
         return process

@@ -11,7 +11,7 @@ from backhaul.core import topology
 from backhaul_contracts.events import EventType
 from backhaul_contracts.tasks import HELD, TERMINAL, Status
 from tests.faults.site import digest
-from tests.proof.observations import FinalTask, LoggedEvent, Remains
+from tests.proof.observations import LOST, FinalTask, LoggedEvent, Remains
 from tests.support.rabbitmq import PrivateRabbitMQ
 
 _TASKS = """
@@ -19,6 +19,9 @@ _TASKS = """
            s.status, s.attempt, s.failures, s.seq, s.result, s.worker_id
     FROM tasks t JOIN states s ON s.task_id = t.id ORDER BY t.id"""
 _EVENTS = "SELECT task_id, seq, attempt, type, time, data FROM events ORDER BY task_id, seq"
+_UNDONE = """
+    SELECT (SELECT count(*) FROM states WHERE status <> ALL($1)) +
+           (SELECT count(*) FROM deliveries WHERE state = 'pending')"""
 _OWNED = tuple(f"{exchange}." for exchange in (topology.LIVE, topology.REPLIES, topology.CONTROL))
 """Queues of one process: they go with it, and what a dead one did not read is nobody's."""
 _PLATFORM = "backhaul."
@@ -32,10 +35,8 @@ class Record:
         self._broker = broker
 
     async def undone(self) -> int:
-        """How many tasks have not ended."""
-        return int(
-            await self._connection.fetchval("SELECT count(*) FROM states WHERE status <> ALL($1)", _words(TERMINAL))
-        )
+        """How many tasks have not ended, and webhooks not arrived."""
+        return int(await self._connection.fetchval(_UNDONE, _words(TERMINAL)))
 
     async def remains(self) -> Remains:
         held = await self._connection.fetchval("SELECT count(*) FROM states WHERE status = ANY($1)", _words(HELD))
@@ -91,6 +92,7 @@ def _event(row: Any) -> LoggedEvent:
         digest=digest(data),
         numbers=tuple(number for _, number in said),
         said_by=_said_by(row["type"], data, [attempt for attempt, _ in said]),
+        lost=(data.get("error") or {}).get("code") in LOST,
     )
 
 

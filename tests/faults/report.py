@@ -71,7 +71,8 @@ class Report:
             f"{numbers.attempts:,} attempts were granted; {numbers.lost_attempts:,} of them ended without a word of "
             f"their handler. {numbers.events:,} events were recorded, and {numbers.events_seen:,} seen on streams, "
             f"which were resumed {numbers.reconnects:,} times. {numbers.submits_unknown:,} submits had no answer and "
-            f"were repeated. {restarts} times a process gave up by itself, and was started anew."
+            f"were repeated. {numbers.webhooks:,} webhooks arrived, {numbers.webhooks_again:,} of them more than once. "
+            f"{restarts} times a process gave up by itself, and was started anew."
         )
 
     def _judgement(self) -> str:
@@ -80,7 +81,7 @@ class Report:
             counts[violation.invariant] += 1
         broken = ", ".join(f"{invariant}: {count}" for invariant, count in counts.items() if count)
         if self.run.good:
-            return "Violations of I1 to I12: **none**. Unexpected tracebacks in any log: **none**."
+            return "Violations of I1 to I14: **none**. Unexpected tracebacks in any log: **none**."
         shown = [*map(str, self.run.violations[:20]), *self.run.complaints[:20]]
         listed = "\n".join(f"```\n{each}\n```" for each in shown)
         return f"**Violated**: {broken or 'no invariant'}; {len(self.run.complaints)} complaints.\n\n{listed}"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests.faults.plan import BROKER, CLIENTS, DATABASE, FaultKind, Planned, plan
 
-PROCESSES = ("gateway-1", "gateway-2", "ledger-1", "ledger-2", "worker-1", "worker-2", "worker-3")
+PROCESSES = ("gateway-1", "gateway-2", "ledger-1", "ledger-2", "worker-1", "worker-2", "worker-3", "notifier-1")
 
 
 def planned(seed: int, minutes: int) -> list[Planned]:
@@ -30,7 +30,7 @@ def test_ten_minutes_hit_every_process_every_server_and_every_sort_of_link() -> 
     links = {target.split("-")[0] + ">" + target.split(">")[1] for target in targets if ">" in target}
     assert links == {
         *(f"{role}>{BROKER}" for role in ("gateway", "ledger", "worker")),
-        *(f"{role}>{DATABASE}" for role in ("gateway", "ledger")),
+        *(f"{role}>{DATABASE}" for role in ("gateway", "ledger", "notifier")),
         f"gateway>{CLIENTS}",
     }
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,8 @@ from standardwebhooks.webhooks import Webhook
 from tests.support.deadlines import within
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+HANG_UP = b""
+"""In place of an answer: the connection ends."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class Call:
 
 @dataclass
 class Receiver:
-    """`answers` come first, one for each request, then always 200. None: no answer at all."""
+    """`answers` come first, one for each request, then what `answer` says. None: no answer at all."""
 
     port: int
     answers: deque[bytes | None] = field(default_factory=deque)
+    answer: "Callable[[Call], bytes | None]" = lambda _: OK
     calls: asyncio.Queue[Call] = field(default_factory=asyncio.Queue)
     connections: "set[asyncio.Task[None]]" = field(default_factory=set)
 
@@ -56,10 +59,11 @@ class Receiver:
         try:
             while True:
                 call = await _read(reader)
-                answer = self.answers.popleft() if self.answers else OK
+                answer = self.answers.popleft() if self.answers else self.answer(call)
                 self.calls.put_nowait(call)
                 if answer is None:
                     await reader.read()
+                if not answer:
                     return
                 writer.write(answer)
                 await writer.drain()
