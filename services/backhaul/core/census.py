@@ -61,9 +61,11 @@ class Crew:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """One moment. Numbers are counted up to 100,000. `held`: tasks with an attempt, by queue and status; `timed`: those
-    that wait for a time, by status; `oldest_debt`: how long the oldest dispatch has been owed."""
+    """One moment. `kinds`: all that are announced. Numbers are counted up to 100,000. `held`: tasks with an attempt, by
+    queue and status; `timed`: those that wait for a time, by status; `oldest_debt`: how long the oldest dispatch has
+    been owed."""
 
+    kinds: tuple[str, ...]
     queues: tuple[Line, ...]
     held: Mapping[tuple[str, Status], int]
     timed: Mapping[Status, int]

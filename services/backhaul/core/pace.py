@@ -34,6 +34,11 @@ class Pace:
         self._events: Counter[tuple[str, str]] = Counter()
         self._stages = Spreads(LENGTHS)
 
+    def expect(self, kinds: Iterable[str]) -> None:
+        """There may be tasks of these: what has not happened to any is told from now on, too."""
+        for kind in kinds:
+            self._events[kind, str(EventType.ACCEPTED)] += 0
+
     def note(self, happenings: Iterable[Happening]) -> None:
         """These are committed."""
         for happening in happenings:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -79,6 +79,10 @@ class Relay:
             self._leave_out()
         if dispatch.outbox_id is not None:
             self._note(full=not self._durable.offer(dispatch))
+
+    def expect(self, kinds: Iterable[str]) -> None:
+        """Happenings of these kinds may be handed over."""
+        self._pace.expect(kinds)
 
     def readings(self) -> Iterator[Reading]:
         """What has been handed over, and what of it waits."""

@@ -86,6 +86,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     for call in calls:
         call.answer_head_too()
     app.router.routes += calls
+    gateway.requests.expect(call.name for call in calls)
     app.sockets = WebSocket(gateway)
     origins = gateway.settings.cors_origins
     if origins:

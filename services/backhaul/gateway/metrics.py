@@ -1,7 +1,7 @@
 """What a gateway measures: its calls, and those who watch through it."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from backhaul.core.metrics import MOMENTS, Labels, Metric, Reading, Shape, Spreads, alone
@@ -45,6 +45,7 @@ PUSHED = Metric(
 METRICS = (REQUESTS, ANSWERS, WATCHERS, SOCKETS, WATCHED, REPAIRS, PUSHED)
 
 OPENMETRICS = "application/openmetrics-text"
+_FAULTS = (500, 503)
 TRANSPORTS = ("sse", "sse_many", "websocket", "long_poll")
 
 Scrape: TypeAlias = Callable[[str], Awaitable[tuple[bytes, str]]]
@@ -57,6 +58,13 @@ class Requests:
     def __init__(self) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
         self.lengths = Spreads(MOMENTS)
+
+    def expect(self, operations: Iterable[str]) -> None:
+        """These may be called. That none has failed is told from now on: the first step up from nothing is one that
+        `increase` does not see."""
+        for operation in (*operations, "none"):
+            for status in _FAULTS:
+                self.answers[operation, status] += 0
 
     def note(self, operation: str, status: int, seconds: float) -> None:
         self.answers[operation, status] += 1

@@ -33,6 +33,7 @@ def read_census(connection: Connection) -> Census:
     """See `Store.census`."""
     standing = read_standing(connection)
     return Census(
+        kinds=tuple(standing.kinds),
         queues=_lines(standing),
         held=standing.held,
         timed={Status(status): number for status, number in connection.execute(TIMED)},

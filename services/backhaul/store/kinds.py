@@ -90,10 +90,9 @@ def read_kinds(connection: Connection) -> list[KindSpec]:
     return list({spec.kind: spec for spec in specs}.values())
 
 
-def read_queue_names(connection: Connection) -> set[str]:
-    """The queues that the latest versions of all kinds wait in; their schemas are not read for it."""
-    latest = dict(tuple(row) for row in connection.execute(_QUEUES))
-    return set(latest.values())
+def read_queues_of_kinds(connection: Connection) -> dict[str, str]:
+    """The queue that the latest version of each kind waits in; no schema is read for it."""
+    return dict(tuple(row) for row in connection.execute(_QUEUES))
 
 
 def read_refusals(connection: Connection) -> dict[str, RefusedAnnouncement]:

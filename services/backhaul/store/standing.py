@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from backhaul.store.functions import store_now
-from backhaul.store.kinds import read_queue_names
+from backhaul.store.kinds import read_queues_of_kinds
 from backhaul.store.queues import lengths
 from backhaul.store.records import TASK_IDS
 from backhaul.store.schema import IS_HELD, queues, states, tasks
@@ -42,6 +42,7 @@ _NOW = select(store_now())
 class Standing(NamedTuple):
     """How queues stand, without what of them has ended. Tasks are counted up to `MOST` in each queue."""
 
+    kinds: list[str]
     names: list[str]
     waiting: Mapping[str, int]
     held: Mapping[tuple[str, Status], int]
@@ -55,9 +56,11 @@ def read_standing(connection: Connection) -> Standing:
     waiting = lengths(connection, MOST)
     held = {(queue, Status(status)): number for queue, status, number in connection.execute(HELD)}
     paused = set(connection.scalars(_PAUSED))
+    named = read_queues_of_kinds(connection)
     busy = waiting.keys() | {queue for queue, _ in held}
     return Standing(
-        names=sorted(read_queue_names(connection) | paused | busy),
+        kinds=sorted(named),
+        names=sorted({*named.values()} | paused | busy),
         waiting={queue: number for queue, (number, _) in waiting.items()},
         held=held,
         oldest_ages=_ages(connection, {queue: oldest for queue, (_, oldest) in waiting.items()}),

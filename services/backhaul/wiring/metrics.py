@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from backhaul.core.census import Census
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.metrics import Labels, Metric, Reading, Shape, alone
 from backhaul.core.ports.broker import Broker
@@ -34,17 +35,22 @@ class Metrics:
 
     def __init__(self, role: str, source: Source, store: Store | None = None) -> None:
         self.lag = LoopLag()
-        self.census = False
-        """Whether the census of the store is told, too."""
         self._role = role
         self._source = source
         self._broker: Broker | None = None
         self._store = store
-        self._counted = Shared(store.census) if store is not None else None
+        self._census: Shared[Census] | None = None
+        self._on_kinds: Callable[[Iterable[str]], None] = lambda _: None
 
     def watch(self, broker: Broker) -> None:
         """From now on, tell of the broker, too."""
         self._broker = broker
+
+    def take_census(self, store: Store, on_kinds: Callable[[Iterable[str]], None]) -> None:
+        """From now on, tell of all the platform, too; `on_kinds` hears of the kinds there are, before the numbers of
+        this process are read."""
+        self._census = Shared(store.census)
+        self._on_kinds = on_kinds
 
     @asynccontextmanager
     async def measuring(self) -> AsyncIterator[None]:
@@ -84,7 +90,11 @@ class Metrics:
         return [Reading(UP, up), *found]
 
     async def _of_platform(self) -> list[Reading]:
-        return list((await self._counted.get()).readings()) if self.census and self._counted is not None else []
+        if self._census is None:
+            return []
+        census = await self._census.get()
+        self._on_kinds(census.kinds)
+        return list(census.readings())
 
 
 @cache

@@ -107,7 +107,7 @@ class Platform:
 
     def _tell_all(self) -> None:
         self.metrics.watch(self.broker)
-        self.metrics.census = True
+        self.metrics.take_census(self.store, self._relay.expect)
 
     def _readings(self) -> Iterator[Reading]:
         """What the roles here have to tell."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import product
 
 from backhaul.core.metrics import LENGTHS, Labels, Metric, Reading, Shape, Spreads, alone, by_word
 from backhaul.worker.worker import Worker
@@ -32,6 +33,7 @@ BLOCKED = Metric(
     Shape.COUNTER,
     "How often handlers blocked the event loop for longer than 0.5 s. The log has the stack.",
 )
+ENDS = ("succeeded", "failed", "stopped", "handed_back", "dropped")
 METRICS = (ATTEMPTS, LENGTH, SLOTS, TAKEN, UNRECORDED, BLOCKED)
 
 
@@ -41,6 +43,7 @@ def readings(workers: Iterable[Worker]) -> Iterator[Reading]:
     ends: Counter[Labels] = Counter()
     lengths = Spreads(LENGTHS)
     for each in counts:
+        ends.update(dict.fromkeys(product(each.kinds, ENDS), 0))
         ends.update(each.ends)
         for kind, spread in each.lengths.items():
             lengths[kind].add(spread)

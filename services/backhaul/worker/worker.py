@@ -45,9 +45,10 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCounts:
-    """What a worker has counted: how many attempts of a kind have ended in which way, how long they took, how much is
-    kept until it is recorded, and how often the event loop was blocked."""
+    """What a worker has counted: how many attempts of its kinds have ended in which way, how long they took, how much
+    is kept until it is recorded, and how often the event loop was blocked."""
 
+    kinds: Sequence[str]
     ends: Mapping[tuple[str, str], int]
     lengths: Mapping[Labels, Spread]
     unrecorded_bytes: int
@@ -111,6 +112,7 @@ class Worker:
         """What has been counted since it began."""
         shift = self._shift
         return WorkerCounts(
+            kinds=tuple(self._service.handlers),
             ends=shift.attempts.ends if shift else {},
             lengths=shift.attempts.lengths if shift else {},
             unrecorded_bytes=shift.reporter.unrecorded_bytes if shift else 0,

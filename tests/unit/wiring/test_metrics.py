@@ -22,7 +22,6 @@ from backhaul.testing import Harness
 from backhaul.wiring import exposition
 from backhaul.wiring.catalogue import METRICS
 from backhaul.wiring.metrics import Metrics
-from backhaul.wiring.sharing import Shared
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "observability.md"
 ROW = re.compile(r"^\| `(backhaul_\w+)` \| (\w+) \|([^|]*)\|")
@@ -93,6 +92,19 @@ async def test_the_numbers_move_as_a_task_lives(platform: Harness) -> None:
     assert of(after, "backhaul_service_slots", service="greeter") == 4
 
 
+async def test_what_alerts_look_at_is_told_before_it_happens(platform: Harness) -> None:
+    found = await numbers(platform)
+
+    for name, labels in (
+        ("backhaul_task_events_total", {"kind": "greeter.greet", "event": "failed"}),
+        ("backhaul_attempts_total", {"kind": "greeter.greet", "end": "failed"}),
+        ("backhaul_http_requests_total", {"operation": "submit", "status": "500"}),
+        ("backhaul_http_requests_total", {"operation": "none", "status": "503"}),
+        ("backhaul_leases_lapsed_total", {}),
+    ):
+        assert found[name, tuple(sorted(labels.items()))] == 0
+
+
 async def test_a_failure_is_counted_as_one(platform: Harness) -> None:
     task = await platform.submit("greeter.greet", {"name": "nobody"})
     await task.wait()
@@ -145,9 +157,9 @@ async def test_scrapers_that_come_at_once_share_one_census(platform: Harness, mo
         taken += 1
         return await take()
 
+    monkeypatch.setattr(store, "census", counted)
     metrics = Metrics("gateway", tuple, store)
-    metrics.census = True
-    monkeypatch.setattr(metrics, "_counted", Shared(counted))
+    metrics.take_census(store, set)
     texts = await asyncio.gather(*(metrics.scrape("text/plain") for _ in range(10)))
 
     assert taken == 1
@@ -159,11 +171,13 @@ async def test_without_the_database_the_rest_is_told(platform: Harness, monkeypa
         raise StoreUnavailable("the database is away")
 
     monkeypatch.setattr(platform.platform.store, "census", away)
+    platform.platform.metrics.take_census(platform.platform.store, set)
     without_census = await numbers(platform)
     monkeypatch.setattr(platform.platform.store, "ping", away)
     found = await numbers(platform)
 
     assert of(without_census, "backhaul_up", part="store") == 1
+    assert not any(name == "backhaul_queue_tasks" for name, _ in without_census)
     assert of(found, "backhaul_up", part="store") == 0
     assert of(found, "backhaul_worker_slots", service="greeter") == 4
     assert not any(name == "backhaul_queue_tasks" for name, _ in found)
