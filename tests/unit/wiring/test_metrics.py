@@ -159,7 +159,7 @@ async def test_scrapers_that_come_at_once_share_one_census(platform: Harness, mo
 
     monkeypatch.setattr(store, "census", counted)
     metrics = Metrics("gateway", tuple, store)
-    metrics.take_census(store, set)
+    metrics.take_census(store, lambda _: None)
     texts = await asyncio.gather(*(metrics.scrape("text/plain") for _ in range(10)))
 
     assert taken == 1
@@ -171,7 +171,7 @@ async def test_without_the_database_the_rest_is_told(platform: Harness, monkeypa
         raise StoreUnavailable("the database is away")
 
     monkeypatch.setattr(platform.platform.store, "census", away)
-    platform.platform.metrics.take_census(platform.platform.store, set)
+    platform.platform.metrics.take_census(platform.platform.store, lambda _: None)
     without_census = await numbers(platform)
     monkeypatch.setattr(platform.platform.store, "ping", away)
     found = await numbers(platform)
