@@ -6,8 +6,10 @@ import logging
 class Complaints:
     """What is wrong now, by the thing it is wrong with."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: logging.Logger, level: int = logging.ERROR) -> None:
+        """`level`: how bad it is."""
         self._log = log
+        self._level = level
         self._standing: dict[str, str] = {}
 
     @property
@@ -19,7 +21,7 @@ class Complaints:
         """Log it, unless that was the last to be said of this thing."""
         said = str(fault)
         if self._standing.get(thing) != said:
-            self._log.error("%s", said)
+            self._log.log(self._level, "%s", said)
         self._standing[thing] = said
 
     def settle(self, thing: str) -> None:

@@ -17,6 +17,7 @@ from backhaul.core.announcements import (
 )
 from backhaul.core.batching import Backlog, Inbox, portions
 from backhaul.core.clock import Clock
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.metrics import Metric, Reading, Shape
 from backhaul.core.pace import Pace
@@ -39,6 +40,7 @@ _BACKLOG = 50_000
 """How many events wait here at most, as live ones and as durable ones each: some seconds' worth, some 100 MiB."""
 _SETTLE_PAUSE = timedelta(milliseconds=100)
 _FAREWELL = timedelta(seconds=2)
+_DISPATCHING, _TELLING = "the publishing of dispatches", "the publishing of live events"
 
 
 WAITING = Metric(
@@ -71,6 +73,7 @@ class Relay:
         self._settled: Inbox[str] = Inbox(4 * _BATCH)
         self._under_way: list[Dispatch] = []
         self._unsettled: list[str] = []
+        self._complaints = Complaints(_log, logging.WARNING)
 
     def hand_over(self, dispatch: Dispatch) -> None:
         """Take over a dispatch. Returns at once."""
@@ -124,7 +127,9 @@ class Relay:
                     await self._broker.publish([live_message(portion, f"{self._sender}-{self._number}")])
             except BrokerUnavailable as error:
                 self._leave_out()
-                _log.info("live events were not published, watchers read them from the store: %s", error)
+                self._complaints.say(_TELLING, f"live events are not published, watchers read the store: {error}")
+            else:
+                self._complaints.settle(_TELLING)
 
     def _leave_out(self) -> None:
         """Have the next live message show that something is missing in front of it."""
@@ -138,8 +143,9 @@ class Relay:
             try:
                 await self._publish_durable(dispatches)
             except (BrokerUnavailable, StoreUnavailable) as error:
-                _log.warning("%d dispatches stay in the outbox until the next sweep: %s", len(dispatches), error)
+                self._complaints.say(_DISPATCHING, f"dispatches stay in the outbox until the next sweep: {error}")
                 continue
+            self._complaints.settle(_DISPATCHING)
             self._under_way = []
             for dispatch in dispatches:
                 self._settled.put(dispatch.outbox_id or "")

@@ -108,11 +108,13 @@ class Balance:
                 done.set()
 
         subscription = await self._broker.consume(topology.task_queue(queue), drop, credit=min(count, _CREDIT))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FOR_TOKENS.total_seconds()):
-                await done.wait()
-        await subscription.cancel()
-        for delivery in beyond:
-            delivery.requeue()
-        self.dropped += dropped
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FOR_TOKENS.total_seconds()):
+                    await done.wait()
+        finally:  # else a ledger that ends meanwhile would go on dropping what comes, or keep it to itself
+            await subscription.cancel()
+            for delivery in beyond:
+                delivery.requeue()
+            self.dropped += dropped
         _log.info("%d tokens too many were taken out of queue %s", dropped, queue)

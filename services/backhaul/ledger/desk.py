@@ -23,6 +23,7 @@ _log = logging.getLogger("backhaul.ledger")
 _CREDIT = 1_000
 _LIMIT = 200
 _RETRY = timedelta(milliseconds=500)
+_ASIDE = "the setting aside of bad messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,10 @@ class Desk(Generic[M]):
             try:
                 await dead_letter(self._broker, topology.DEAD, delivery, reason, detail, self._clock.now())
             except BrokerUnavailable as outage:
-                _log.warning("%s: a bad message waits until it can be set aside: %s", self._queue, outage)
+                self._complaints.say(_ASIDE, f"{self._queue}: a bad message waits until it can be set aside: {outage}")
                 await self._clock.sleep(_RETRY)
             else:
+                self._complaints.settle(_ASIDE)
                 self.set_aside[reason] += 1
                 return
 

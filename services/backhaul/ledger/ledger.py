@@ -62,6 +62,7 @@ class Ledger:
         self._broker = broker
         self._clock = clock
         self.id = new_id("ldg")
+        self._complaints = Complaints(_log, logging.WARNING)
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
         self._shards = Shards(broker, settings.ledger_shards)
@@ -120,8 +121,9 @@ class Ledger:
         try:
             await self.prepare()
         except (StoreUnavailable, BrokerUnavailable) as error:
-            _log.warning("the ledger waits for an outage to end: %s", error)
+            self._complaints.say("the start", f"the ledger waits for an outage to end: {error}")
             return False
+        self._complaints.settle("the start")
         return True
 
     async def run(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from backhaul.core import topology
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.worker.timers import Timers
@@ -16,6 +17,7 @@ from backhaul_contracts.messages import Beaten, write_batch
 _log = logging.getLogger("backhaul.worker")
 
 _REMEMBERED = 100
+_BEATING, _ANNOUNCING = "the publishing of beats", "the announcement"
 
 
 class Beats:
@@ -41,6 +43,7 @@ class Beats:
         self._announced: set[int] = set()
         self._gone = False
         self._sent_at: dict[int, float] = {}
+        self._complaints = Complaints(_log, logging.WARNING)
         self.number = 0
         """Of the last beat that was sent."""
         self.known = asyncio.Event()
@@ -75,13 +78,16 @@ class Beats:
             self.lease = timedelta(seconds=answer.lease_seconds)
         if answer.known:
             self.known.set()
+            self._complaints.settle(_ANNOUNCING)
         elif not answer.refused:
             self._announce_again(answer.number)
 
     def _announce_again(self, number: int) -> None:
         """The ledger wants the announcement; if it has just had it, it does not like it, and there is no hurry."""
         if number in self._announced:
-            _log.warning("the ledger does not accept the announcement of these kinds: look into its log")
+            self._complaints.say(
+                _ANNOUNCING, "the ledger does not accept the announcement of these kinds: look into its log"
+            )
         else:
             self._due.set()
         self._announce = True
@@ -97,7 +103,9 @@ class Beats:
             await self._broker.publish([self._message(beat)])
         except BrokerUnavailable as error:
             self._announce |= announce
-            _log.warning("a beat was not published, work goes on: %s", error)
+            self._complaints.say(_BEATING, f"beats are not published, work goes on: {error}")
+        else:
+            self._complaints.settle(_BEATING)
 
     def _remember(self, *, announce: bool) -> None:
         self._sent_at[self.number] = self._timers.now()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from backhaul.core import topology
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.worker.offers import Offer, Offers
@@ -22,6 +23,8 @@ from backhaul_contracts.ids import new_id
 from backhaul_contracts.messages import Claimed, write_batch
 
 _log = logging.getLogger("backhaul.worker")
+
+_CLAIMING = "the publishing of claims"
 
 PATIENCE = timedelta(seconds=2)
 
@@ -59,6 +62,7 @@ class Claims:
         self._again: list[str] = []
         self._patience = Patience(timers, PATIENCE, self._ask_again)
         self._closed = False
+        self._complaints = Complaints(_log, logging.WARNING)
         self._wake = asyncio.Event()
         self._answered = asyncio.Event()
 
@@ -193,7 +197,9 @@ class Claims:
         try:
             await self._broker.publish([message])
         except BrokerUnavailable as error:
-            _log.info("%d claims were not published and will be repeated: %s", len(claims), error)
+            self._complaints.say(_CLAIMING, f"claims are not published, and will be repeated: {error}")
+        else:
+            self._complaints.settle(_CLAIMING)
 
     def _ask_again(self, claim_id: str) -> None:
         self._again.append(claim_id)

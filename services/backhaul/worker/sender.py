@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.worker.batch import Batch
@@ -14,6 +15,7 @@ from backhaul.worker.timers import Timers
 _log = logging.getLogger("backhaul.worker")
 
 _PAUSE = timedelta(seconds=1)
+_REPORTING = "the publishing of reports"
 _HOLD_SECONDS = 0.05
 _MOST_MESSAGES = 16
 
@@ -41,6 +43,7 @@ class Sender:
         self._unsent: dict[Reports, None] = {}
         self._arrived = asyncio.Event()
         self._reconnected = asyncio.Event()
+        self._complaints = Complaints(_log, logging.WARNING)
 
     def send(self, reports: Reports) -> None:
         """Send what is unsent of these."""
@@ -71,9 +74,11 @@ class Sender:
             try:
                 await self._broker.publish(self._messages())
             except BrokerUnavailable as error:
-                _log.warning("reports were not published, they are kept and will be sent again: %s", error)
+                self._complaints.say(_REPORTING, f"reports are not published, and are kept to be sent again: {error}")
                 await self._pause()
                 self._on_failed()
+            else:
+                self._complaints.settle(_REPORTING)
 
     async def _pause(self) -> None:
         """Until the connection is back, or for a second."""

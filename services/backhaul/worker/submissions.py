@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backhaul.core import topology
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, Rejected
 from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.worker.attempt import Attempt
@@ -29,6 +30,7 @@ _PATIENCE = timedelta(seconds=5)
 _MOMENTS = timedelta(seconds=2)
 _OPTIONS = frozenset(SubmitTask.model_fields) - {"kind", "input", "key", "parent_id"}
 _OVER = "the attempt is over"
+_SUBMITTING = "the publishing of submissions"
 _REJECTED = RejectedReply.model_fields["type"].default
 
 
@@ -43,6 +45,7 @@ class Submissions:
         self._timers = timers
         self._reply_to = reply_to
         self._open: dict[str, Inquiry] = {}
+        self._complaints = Complaints(_log, logging.WARNING)
 
     async def submit(self, attempt: Attempt, name: str, kind: str, input: Json, options: Mapping[str, Any]) -> str:
         """The id of the task that is `name` among the children of the attempt's task.
@@ -122,7 +125,9 @@ class Submissions:
         try:
             await self._broker.publish([inquiry.message])
         except BrokerUnavailable as error:
-            _log.info("a submission of %s was not published and will be repeated: %s", inquiry.kind, error)
+            self._complaints.say(_SUBMITTING, f"submissions are not published, and will be repeated: {error}")
+        else:
+            self._complaints.settle(_SUBMITTING)
 
     def _message(
         self, attempt: Attempt, name: str, body: SubmitTask, awaited: bool, traceparent: str | None

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from backhaul.core.clock import Clock
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.metrics import Labels, Spread
 from backhaul.core.ports.broker import Broker
@@ -178,11 +179,12 @@ class Worker:
 
     async def _persist(self, shift: Shift, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Call it until the broker has done it."""
+        complaints = Complaints(_log, logging.WARNING)
         while True:
             try:
                 return await call()
             except BrokerUnavailable as error:
-                _log.warning("worker %s waits for the broker: %s", self.id, error)
+                complaints.say("the broker", f"worker {self.id} waits for the broker: {error}")
                 await shift.pause(_PAUSE)
 
     async def _unless_leaving(self, wait: Coroutine[Any, Any, Any]) -> bool:

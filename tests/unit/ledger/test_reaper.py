@@ -222,6 +222,21 @@ async def test_surplus_tokens_are_taken_away_and_enough_are_left(stage: Stage) -
     assert await stage.tokens("none", "some") == [1_000, 1_300]
 
 
+async def test_a_ledger_that_ends_while_it_takes_tokens_away_takes_no_more(stage: Stage) -> None:
+    await stage.queues.declare(["some"])
+    await stage.broker.publish(spare_tokens("some", 3))
+    taking = asyncio.create_task(stage.balance._drop("some", 10))
+    while await stage.broker.ready(topology.task_queue("some")):
+        await asyncio.sleep(0)
+
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    await stage.broker.publish(spare_tokens("some", 5))
+
+    assert await stage.tokens("some") == [5]
+    assert stage.balance.dropped == 3
+
+
 async def test_a_large_backlog_keeps_its_tokens(stage: Stage) -> None:
     """The store counts to 1,000 only."""
     stage.store = cast("Store", Waiting({"large": 1_000}))

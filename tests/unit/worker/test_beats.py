@@ -1,6 +1,9 @@
 """One sign of life for all that a worker holds."""
 
 import asyncio
+import logging
+
+import pytest
 
 from backhaul import Service
 from backhaul.core import topology
@@ -237,3 +240,17 @@ async def test_a_beat_that_nobody_reads_in_time_is_no_sign_of_life_and_a_farewel
         left.append(await stage.ledger.broker.ready(topology.BEATS))
 
     assert left == [2, 1]
+
+
+async def test_an_outage_is_told_once_and_once_that_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with play(waiter(asyncio.Event())) as stage:
+        stage.broker.lose()
+        for _ in range(5):
+            await stage.clock.advance(5)
+        stage.broker.restore()
+        for _ in range(3):
+            await stage.clock.advance(5)
+
+    assert caplog.text.count("beats are not published, work goes on") == 1
+    assert caplog.text.count("the publishing of beats is well again") == 1

@@ -58,7 +58,8 @@ class Subscriber:
                 pause.tried()
                 self._ended.clear()
                 async with self._lock:
-                    await self._hear()
+                    if self._hearing is None:  # else `resize` was first, and has heard
+                        await self._hear()
                 self._tried.set()
                 await self._ended.wait()
                 self._tried.clear()
