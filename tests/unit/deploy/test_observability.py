@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from backhaul.core.metrics import Shape
+from backhaul.notifier.metrics import OUTCOMES
 from backhaul.wiring.catalogue import METRICS
+from backhaul_contracts.events import EventType
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "observability"
@@ -33,6 +35,14 @@ LABELS = {metric.name: {*metric.labels} for metric in METRICS} | {
     for suffix in SUFFIXES
 }
 OF_TARGETS = {"job", "instance"}
+WORDS = {
+    "event": {event.removeprefix("task.") for event in EventType},
+    "stage": {"accept", "wait", "run"},
+    "role": {"gateway", "ledger", "notifier", "server", "worker"},
+    "part": {"store", "broker"},
+    "outcome": {*OUTCOMES},
+}
+"""What stands in labels that no service gives its own values."""
 SELECTED = re.compile(r"\b(backhaul_\w+)(?:\{([^}]*)\})?")
 GROUPED = re.compile(r"\b(?:by|on|group_left) \(([^)]*)\)")
 
@@ -46,6 +56,8 @@ def assert_answerable(expression: str) -> None:
     assert metrics_in(expression) <= LABELS.keys()
     for metric, selector in SELECTED.findall(expression):
         assert {*re.findall(r"(\w+)(?:=|!)", selector)} <= LABELS[metric] | OF_TARGETS, expression
+        for label, values in re.findall(r'(\w+)!?=~?"([^"]*)"', selector):
+            assert {*values.split("|")} <= WORDS.get(label, {*values.split("|")}), expression
     had = OF_TARGETS.union(*(LABELS[metric] for metric in metrics_in(expression)))
     for names in GROUPED.findall(expression):
         assert {*re.findall(r"\w+", names)} <= had, expression
