@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -16,6 +17,9 @@ from backhaul.core.metrics import Labels, Metric, Reading, Shape, Spread
 Family: TypeAlias = Any
 """One of prometheus_client's, whose methods differ."""
 
+_WRITER = ThreadPoolExecutor(1, "backhaul-metrics")
+"""One of our own: handlers may keep all threads of the loop busy for hours."""
+
 
 async def exposed(readings: Iterable[Reading], accept: str) -> tuple[bytes, str]:
     """These, and what the system says of the process, with their media type, as a header `Accept` would have them.
@@ -28,7 +32,7 @@ async def exposed(readings: Iterable[Reading], accept: str) -> tuple[bytes, str]
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     encode, media_type = choose_encoder(accept)
-    return await asyncio.to_thread(encode, registry), media_type
+    return await asyncio.get_running_loop().run_in_executor(_WRITER, encode, registry), media_type
 
 
 class _Readings(Collector):

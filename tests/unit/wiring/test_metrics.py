@@ -5,6 +5,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -227,6 +228,21 @@ async def test_they_are_written_down_beside_the_event_loop_as_they_were_when_ask
     assert b'backhaul_webhook_tries_total{outcome="delivered"} 1.0' in text
     assert b'outcome="gone"' not in text
     assert b"backhaul_webhook_try_seconds_count 0.0" in text
+
+
+async def test_they_do_not_wait_for_handlers_that_keep_all_threads_busy() -> None:
+    loop, done = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    busy = loop.run_in_executor(None, done.wait)
+
+    try:
+        async with asyncio.timeout(10):
+            text, _ = await Metrics("worker", tuple).scrape("text/plain")
+    finally:
+        done.set()
+        await busy
+
+    assert b'role="worker"' in text
 
 
 async def test_every_metric_that_is_told_is_documented_with_its_type_and_labels(platform: Harness) -> None:
