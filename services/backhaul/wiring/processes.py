@@ -16,6 +16,7 @@ from backhaul.core.ports.store import Store
 from backhaul.core.readiness import lacks_broker
 from backhaul.settings import Settings
 from backhaul.wiring.adapters import SHARE, open_broker, open_store, shared_sqlite
+from backhaul.wiring.descriptors import allow_many_connections
 from backhaul.wiring.exposure import require_keys, require_secret
 from backhaul.wiring.garbage import calm_garbage_collector
 from backhaul.wiring.logs import set_up_logs
@@ -131,6 +132,7 @@ def _http_server(platform: Platform, settings: Settings) -> "HttpServer":
     from backhaul.gateway import create_app
     from backhaul.wiring.http import HttpServer
 
+    allow_many_connections()
     gateway = platform.add_gateway()
     return HttpServer(create_app(gateway), *address(settings), on_stop=gateway.drain, longest_message=settings.max_body)
 
