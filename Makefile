@@ -13,6 +13,8 @@ ARGS   ?=
 PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 BIN     = $(VENV)/bin
 COMPOSE = docker compose
+ENGINE  = docker version >/dev/null 2>&1 && $(COMPOSE) version >/dev/null 2>&1 || { \
+          echo 'No Docker Engine with compose can be reached: install or start it; `docker version` says more.' >&2; exit 1; }
 LOCK    = $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
           --no-emit-index-url --no-header --no-annotate
 SOURCES = contracts services tests bench deploy
@@ -31,7 +33,10 @@ dev: $(VENV)/.demo ## the whole platform in one process on port 8080: make dev [
 	@$(BIN)/backhaul dev $(ARGS)
 
 up: ## RabbitMQ, PostgreSQL, all roles and the examples in containers, on 127.0.0.1:8080: make up [ARGS='--scale digest=3']
-	@$(COMPOSE) up --build --wait $(ARGS)
+	@$(ENGINE)
+	@$(COMPOSE) up --build --wait $(ARGS) || { \
+	  echo 'Not all is up. Why a container ended: docker compose logs NAME. A port that is taken: set BACKHAUL_PORT,' >&2; \
+	  echo 'AMQP_PORT or MANAGEMENT_PORT, also in a file .env.' >&2; exit 1; }
 
 down: ## stop the containers; data and secrets stay: make down [ARGS=--volumes]
 	@$(COMPOSE) --profile observability --profile cli down $(ARGS)

@@ -1,15 +1,9 @@
 """What the compose file starts exists, and is reachable by whom it should be: read, not run, for want of an engine."""
 
-import base64
-import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+from collections import Counter
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -18,13 +12,26 @@ from typer.main import get_command
 from backhaul.cli.main import app
 from backhaul.settings import Settings
 from backhaul.worker import load_services
+from tests.support.compose import COMPOSE, ROOT, SERVICES, USERS
 
-ROOT = Path(__file__).parents[3]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("backhaul")}
-ONE_SHOTS = {"secrets", "database", "topology", "keys", "cli"}
+ONE_SHOTS = {"secrets", "users", "password", "database", "topology", "keys"}
 EXAMPLES = {"digest", "linkcheck", "report", "thumbnail"}
+READERS = {
+    "kept": {"secrets"},
+    "rabbitmq": {"rabbitmq"},
+    "postgres": {"postgres", "password"},
+    "users": {"users"},
+    "database": {"database", "keys"},
+    "topology": {"topology"},
+    "gateway": {"gateway"},
+    "ledger": {"ledger"},
+    "notifier": {"notifier"},
+    "client": {"keys", "cli"},
+    "prometheus": {"keys", "prometheus"},
+    **{name: {name} for name in EXAMPLES},
+}
+"""Who mounts which volume of secrets, beside the service `secrets`, which fills them."""
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if "command" in OURS[name]])
@@ -82,7 +89,7 @@ def test_what_is_published_is_so_on_loopback_and_at_a_port_that_can_be_set() -> 
 
 def test_what_stays_up_says_whether_it_is_healthy() -> None:
     for name, service in SERVICES.items():
-        if name in ONE_SHOTS:
+        if name in ONE_SHOTS | {"cli"}:
             assert service["healthcheck"] == {"disable": True}
         else:
             assert service["healthcheck"]["test"]
@@ -96,53 +103,103 @@ def test_a_worker_has_no_way_to_the_store() -> None:
 
 
 def test_what_is_ours_runs_with_no_more_rights_than_it_needs() -> None:
-    for service in OURS.values():
+    for service in [*OURS.values(), *(SERVICES[name] for name in ONE_SHOTS)]:
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the service `secrets` makes, made twice: the second time changes no secret."""
-    folder = tmp_path_factory.mktemp("secrets")
-    first = _made_by(folder)
-    assert _made_by(folder) == first
-    return folder
+def mounts(name: str) -> list[str]:
+    return list(SERVICES[name].get("volumes", []))
 
 
-def _made_by(folder: Path) -> dict[str, str]:
-    program, users = ROOT / "deploy/compose/passwords.py", ROOT / "deploy/rabbitmq/users.json"
-    subprocess.run([sys.executable, program, folder, users, str(os.getuid())], check=True)
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "users.json"]
-    return {str(path.relative_to(folder)): path.read_text() for path in files}
+@pytest.mark.parametrize("volume", sorted(READERS))
+def test_a_secret_is_mounted_by_its_readers_and_by_who_makes_it_alone(volume: str) -> None:
+    mounted = {name for name in SERVICES for mount in mounts(name) if mount.startswith(f"{volume}-secrets:")}
+
+    assert mounted == {"secrets", *READERS[volume]}
+    assert f"{volume}-secrets" in COMPOSE["volumes"]
 
 
-@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if service.get("environment")])
-def test_every_secret_that_is_read_is_made_for_its_reader(name: str, made: Path) -> None:
-    files = [str(value) for value in SERVICES[name]["environment"].values() if str(value).startswith("/run/secrets/")]
-    (volume,) = (mount for mount in SERVICES[name]["volumes"] if mount.endswith("-secrets:/run/secrets:ro"))
+def test_who_reads_a_secret_cannot_change_it() -> None:
+    writable = {
+        (name, mount)
+        for name in SERVICES
+        for mount in mounts(name)
+        if "-secrets:" in mount and not mount.endswith(":ro")
+    }
 
-    folder = made / volume.partition("-secrets:")[0]
+    assert writable == {
+        *(("secrets", f"{volume}-secrets:/secrets/{volume}") for volume in READERS),
+        *(("keys", f"{volume}-secrets:/secrets/{volume}") for volume in ("client", "prometheus")),
+    }
+
+
+def test_every_file_that_is_mounted_is_there() -> None:
+    files = [mount.split(":")[0] for name in SERVICES for mount in mounts(name) if mount.startswith("./")]
 
     assert files
-    assert folder.name == "client" or all((folder / Path(file).name).read_text().strip() for file in files)
-    assert f"{volume.partition(':')[0]}:/secrets/{folder.name}" in SERVICES["secrets"]["volumes"]
+    assert all((ROOT / file).is_file() for file in files)
 
 
-def test_each_role_has_a_user_of_its_own_on_the_broker(made: Path) -> None:
-    users = {user["name"]: user for user in json.loads((made / "rabbitmq/users.json").read_text())["users"]}
+def test_every_user_of_a_worker_has_a_service_and_every_service_a_user() -> None:
+    names = [user["name"] for user in json.loads(USERS.read_text())["users"]]
+    users = {name.removeprefix("backhaul-worker-") for name in names if "worker" in name}
+    workers = {name for name, service in OURS.items() if service.get("command", [""])[0] == "worker"}
 
-    for name, file in {
-        "backhaul-gateway": "platform/gateway_amqp_url",
-        "backhaul-ledger": "platform/ledger_amqp_url",
-        "backhaul-deploy": "platform/deploy_amqp_url",
-        **{f"backhaul-worker-{example}": f"{example}/amqp_url" for example in EXAMPLES},
-    }.items():
-        url = urlsplit((made / file).read_text().strip())
-        assert (url.username, url.hostname) == (name, "rabbitmq")
-        salted = base64.b64decode(users[name]["password_hash"])
-        assert salted[4:] == hashlib.sha256(salted[:4] + (url.password or "").encode()).digest()
+    assert users == workers == EXAMPLES
+
+
+@pytest.mark.parametrize(
+    ("name", "earlier"),
+    [
+        ("rabbitmq", {"secrets": "done"}),
+        ("postgres", {"secrets": "done"}),
+        ("users", {"rabbitmq": "healthy"}),
+        ("password", {"postgres": "healthy"}),
+        ("database", {"password": "done"}),
+        ("topology", {"users": "done"}),
+        ("ledger", {"database": "done", "topology": "done"}),
+        ("gateway", {"keys": "done", "topology": "done"}),
+        ("notifier", {"database": "done"}),
+        *((name, {"ledger": "healthy"}) for name in sorted(EXAMPLES)),
+    ],
+)
+def test_it_is_started_after_what_a_new_version_needs_first(name: str, earlier: dict[str, str]) -> None:
+    conditions = {"done": "service_completed_successfully", "healthy": "service_healthy"}
+
+    assert SERVICES[name]["depends_on"] == {each: {"condition": conditions[how]} for each, how in earlier.items()}
+
+
+def test_whatever_ends_is_waited_for_since_wait_takes_any_other_end_for_a_failure() -> None:
+    awaited = {
+        name
+        for service in SERVICES.values()
+        for name, dependency in service.get("depends_on", {}).items()
+        if dependency["condition"] == "service_completed_successfully"
+    }
+
+    assert awaited == ONE_SHOTS
+
+
+def test_a_new_version_of_ours_leaves_servers_running_since_nothing_of_ours_comes_before_them() -> None:
+    for name in ("rabbitmq", "postgres"):
+        assert not {name, *SERVICES[name]["depends_on"]} & OURS.keys()
+
+
+def test_an_image_is_built_by_one_service_and_never_looked_for_elsewhere() -> None:
+    builders = Counter(service["image"] for service in SERVICES.values() if "build" in service)
+
+    assert builders == Counter({"backhaul:dev", "backhaul-examples:dev", "backhaul-proxy:dev"})
+    assert {service["image"] for service in OURS.values()} == set(builders)
+    assert all(service["pull_policy"] == "never" for service in OURS.values())
+
+
+def test_an_image_of_others_has_a_version() -> None:
+    for service in SERVICES.values():
+        if "build" not in service:
+            assert not service["image"].endswith(("latest", "latest}"))
+            assert ":" in service["image"]
 
 
 def test_prometheus_finds_every_process_by_the_name_of_its_service() -> None:
