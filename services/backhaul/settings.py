@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     SettingsError,
 )
+from yarl import URL
 
 from backhaul_contracts.wire import Duration
 
@@ -36,6 +37,18 @@ def parse_size(value: object) -> object:
     return int(float(match[1]) * _FACTORS[match[2]])
 
 
+def readable(url: SecretStr) -> SecretStr:
+    """The URL. Raises `ValueError` for what is none, without showing what it holds."""
+    try:
+        URL(url.get_secret_value())
+    except ValueError as error:
+        raise ValueError(
+            f"the URL cannot be read ({error}): in a password write %2F for /, %3F for ?, %23 for # and %40 for @"
+        ) from None
+    return url
+
+
+Address = Annotated[SecretStr, AfterValidator(readable)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 
 
@@ -132,16 +145,21 @@ class Settings(BaseSettings):
     """Read from the environment, prefix `BACKHAUL_`, secrets also from files; passed on as a value."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BACKHAUL_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+        env_prefix="BACKHAUL_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # it may be a secret
     )
 
-    amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    amqp_url: Address = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """The RabbitMQ to use: `amqp://user:password@host:port/vhost`, or `amqps://…` for TLS."""
 
     database_url: SecretStr = SecretStr("postgresql://backhaul:backhaul@127.0.0.1:5432/backhaul")
     """The store: `postgresql://user:password@host:port/name` or `sqlite:///path`."""
 
-    rabbitmq_management_url: SecretStr | None = None
+    rabbitmq_management_url: Address | None = None
     """RabbitMQ's management API, for policies and the doctor: `http://user:password@host:15672`; without a user it is
     that of `amqp_url`. None: it is not asked, and policies are left alone."""
 

@@ -110,7 +110,7 @@ def test_a_process_that_does_not_subscribe_never_imports(module: str) -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("url", ["http://host/", "host:5672", "amqp:///"])
+@pytest.mark.parametrize("url", ["http://host/", "host:5672", "amqp:///", "amqp://host:port/"])
 def test_what_is_no_url_of_a_broker_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match="write BACKHAUL_AMQP_URL as amqp://"):
         RabbitBroker(url, name="test")

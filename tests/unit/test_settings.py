@@ -90,3 +90,13 @@ def test_a_size_is_read_as_it_is_written(monkeypatch: pytest.MonkeyPatch, text: 
     monkeypatch.setenv("BACKHAUL_MAX_BODY", text)
 
     assert Settings().max_body == size
+
+
+@pytest.mark.parametrize("name", ["BACKHAUL_AMQP_URL", "BACKHAUL_RABBITMQ_MANAGEMENT_URL"])
+def test_a_url_that_cannot_be_read_is_refused_without_being_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "amqp://someone:pa/55word@host/")
+
+    with pytest.raises(ValidationError, match=r"the URL cannot be read .*: in a password write %2F for /") as raised:
+        Settings()
+
+    assert "55word" not in str(raised.value)

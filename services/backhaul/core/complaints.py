@@ -24,6 +24,11 @@ class Complaints:
             self._log.log(self._level, "%s", said)
         self._standing[thing] = said
 
+    def begin(self, thing: str, fault: object) -> None:
+        """Log it, unless anything has been said of this thing: others tell how its cause changes."""
+        if thing not in self._standing:
+            self.say(thing, fault)
+
     def settle(self, thing: str) -> None:
         """It is well again."""
         if self._standing.pop(thing, None) is not None:

@@ -127,7 +127,7 @@ class Relay:
                     await self._broker.publish([live_message(portion, f"{self._sender}-{self._number}")])
             except BrokerUnavailable as error:
                 self._leave_out()
-                self._complaints.say(_TELLING, f"live events are not published, watchers read the store: {error}")
+                self._complaints.begin(_TELLING, f"live events are not published, watchers read the store: {error}")
             else:
                 self._complaints.settle(_TELLING)
 
@@ -143,7 +143,7 @@ class Relay:
             try:
                 await self._publish_durable(dispatches)
             except (BrokerUnavailable, StoreUnavailable) as error:
-                self._complaints.say(_DISPATCHING, f"dispatches stay in the outbox until the next sweep: {error}")
+                self._complaints.begin(_DISPATCHING, f"dispatches stay in the outbox until the next sweep: {error}")
                 continue
             self._complaints.settle(_DISPATCHING)
             self._under_way = []

@@ -62,9 +62,7 @@ def collided(error: Exception) -> bool:
 def unavailable(error: Exception, store: str) -> StoreUnavailable | None:
     """What to raise if the database could not be reached or did not answer in time; None for any other fault."""
     if isinstance(error, TimeoutError | PoolTimeout):
-        return StoreUnavailable(
-            f"the store {store} does not answer in time: look at its load and its locks, or {_REMEDY}"
-        )
+        return StoreUnavailable(f"the store {store} does not answer in time: {_REMEDY}, and at its load and its locks")
     if isinstance(error, FileNotFoundError):
         remedy = f"{_REMEDY}, and whether the file is there that PGSSLROOTCERT names"
         return StoreUnavailable(f"the store {store} cannot be reached ({error}): {remedy}")
@@ -79,8 +77,8 @@ def unavailable(error: Exception, store: str) -> StoreUnavailable | None:
 def refusal(error: BaseException | None, store: str) -> ConfigurationError | None:
     """What to raise if the database is there and turns us away, so that waiting is of no use; else None."""
     if isinstance(error, OSError) and _NO_TLS in str(error):
-        remedy = "take sslmode out of BACKHAUL_DATABASE_URL, or set ssl on"
-        return ConfigurationError(f"the store {store} speaks no TLS: {remedy}")
+        remedy = "correct host and port in BACKHAUL_DATABASE_URL, or take sslmode out of it, or set ssl on"
+        return ConfigurationError(f"the store {store} is no PostgreSQL that speaks TLS: {remedy}")
     if isinstance(error, OSError) and _UNTRUSTED in str(error):
         remedy = "name the file of its authority in PGSSLROOTCERT, or correct the name in BACKHAUL_DATABASE_URL"
         return ConfigurationError(f"the store {store} shows a certificate that is not trusted ({error}): {remedy}")
@@ -113,8 +111,8 @@ def told(error: Exception, store: str) -> ConfigurationError | StoreUnavailable 
 
 
 def _words(error: DBAPIError) -> str:
-    """What the database says, in one line and without the class of the error."""
-    return " ".join(str(getattr(error.orig, "__cause__", None) or error.orig).split())
+    """What the database says, in one line, without the class of the error and hints of its driver."""
+    return " ".join(str(getattr(error.orig, "__cause__", None) or error.orig).partition("HINT:")[0].split())
 
 
 def _is_outage(error: DBAPIError) -> bool:

@@ -16,7 +16,7 @@ def set_up_logs(settings: Settings) -> None:
     console = settings.log_format == "console" or (settings.log_format is None and sys.stderr.isatty())
     handler.setFormatter(_Console() if console else _Json())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for chatty in ("aiormq", "aio_pika", "asyncio", "uvicorn", "httpcore", "httpx", "websockets", "alembic"):
+    for chatty in ("asyncio", "uvicorn", "httpcore", "httpx", "websockets", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # it tells of every retry
 

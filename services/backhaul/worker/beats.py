@@ -103,7 +103,7 @@ class Beats:
             await self._broker.publish([self._message(beat)])
         except BrokerUnavailable as error:
             self._announce |= announce
-            self._complaints.say(_BEATING, f"beats are not published, work goes on: {error}")
+            self._complaints.begin(_BEATING, f"beats are not published, work goes on: {error}")
         else:
             self._complaints.settle(_BEATING)
 

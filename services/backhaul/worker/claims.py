@@ -197,7 +197,7 @@ class Claims:
         try:
             await self._broker.publish([message])
         except BrokerUnavailable as error:
-            self._complaints.say(_CLAIMING, f"claims are not published, and will be repeated: {error}")
+            self._complaints.begin(_CLAIMING, f"claims are not published, and will be repeated: {error}")
         else:
             self._complaints.settle(_CLAIMING)
 

@@ -74,7 +74,7 @@ class Sender:
             try:
                 await self._broker.publish(self._messages())
             except BrokerUnavailable as error:
-                self._complaints.say(_REPORTING, f"reports are not published, and are kept to be sent again: {error}")
+                self._complaints.begin(_REPORTING, f"reports are not published, and are kept to be sent again: {error}")
                 await self._pause()
                 self._on_failed()
             else:

@@ -125,7 +125,7 @@ class Submissions:
         try:
             await self._broker.publish([inquiry.message])
         except BrokerUnavailable as error:
-            self._complaints.say(_SUBMITTING, f"submissions are not published, and will be repeated: {error}")
+            self._complaints.begin(_SUBMITTING, f"submissions are not published, and will be repeated: {error}")
         else:
             self._complaints.settle(_SUBMITTING)
 

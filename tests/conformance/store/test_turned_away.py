@@ -123,7 +123,10 @@ async def test_a_right_that_is_taken_away_later_is_an_outage_with_its_remedy(
         ({"password": "wrong"}, "password authentication failed for user"),
         ({"user": "nobody"}, 'password authentication failed for user "nobody"'),
         ({"path": "/nosuch"}, 'turns us away (database "nosuch" does not exist): correct BACKHAUL_DATABASE_URL'),
-        ({"query": {"sslmode": "require"}}, "speaks no TLS: take sslmode out of BACKHAUL_DATABASE_URL"),
+        (
+            {"query": {"sslmode": "require"}},
+            "is no PostgreSQL that speaks TLS: correct host and port in BACKHAUL_DATABASE_URL, or",
+        ),
         ({"query": {"sslmode": "sometimes"}}, "must be one of: disable, allow"),
         ({"query": {"sslmode": "verify-full"}}, "root certificate file"),
     ],

@@ -239,7 +239,10 @@ class RabbitBroker:
 
 
 def _amqp(url: str) -> URL:
-    parsed = URL(url)
+    try:
+        parsed = URL(url)
+    except ValueError:
+        parsed = URL()
     if parsed.scheme not in ("amqp", "amqps") or not parsed.host:
         raise ConfigurationError(
             "the URL of RabbitMQ is not one: write BACKHAUL_AMQP_URL as amqp://user:password@host/vhost"

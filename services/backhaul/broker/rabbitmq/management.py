@@ -107,7 +107,8 @@ class Management:
             answer = await self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise BrokerUnavailable(
-                f"the management API of RabbitMQ at {self.name} cannot be reached ({error}): enable the plugin "
+                f"the management API of RabbitMQ at {self.name} cannot be reached "
+                f"({str(error) or type(error).__name__}): enable the plugin "
                 "rabbitmq_management, or correct BACKHAUL_RABBITMQ_MANAGEMENT_URL"
             ) from error
         if answer.status_code in _TURNED_AWAY:

@@ -95,9 +95,8 @@ class Subscriber:
         try:
             await hearing.start()
         except HEARING_ERRORS as error:
-            hung_up = isinstance(error, StopAsyncIteration)
             self.refused = isinstance(error, ChannelAccessRefused)
-            self._tell("the broker hung up" if hung_up else str(error) or type(error).__name__)
+            self._tell(_reason(error))
             self._end(hearing)
         else:
             self.refused = False
@@ -146,3 +145,9 @@ class Subscriber:
         if hearing is self._hearing:
             self._hearing = None
             self._ended.set()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, StopAsyncIteration):
+        return "the broker hung up"
+    return "the broker does not answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
