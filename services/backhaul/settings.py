@@ -21,6 +21,7 @@ from yarl import URL
 
 from backhaul_contracts.wire import Duration
 
+_KEY_LENGTH = 32
 _RATE = re.compile(r"^([1-9]\d{0,8})\s*/\s*(s|m|h)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?$")
@@ -37,10 +38,10 @@ def parse_size(value: object) -> object:
     return int(float(match[1]) * _FACTORS[match[2]])
 
 
-def readable(url: SecretStr) -> SecretStr:
+def readable(url: SecretStr | None) -> SecretStr | None:
     """The URL. Raises `ValueError` for what is none, without showing what it holds."""
     try:
-        URL(url.get_secret_value())
+        URL("" if url is None else url.get_secret_value())
     except ValueError as error:
         raise ValueError(
             f"the URL cannot be read ({error}): in a password write %2F for /, %3F for ?, %23 for # and %40 for @"
@@ -48,7 +49,15 @@ def readable(url: SecretStr) -> SecretStr:
     return url
 
 
-Address = Annotated[SecretStr, AfterValidator(readable)]
+def long_enough(key: SecretStr | None) -> SecretStr | None:
+    """Raises `ValueError` for a key that may be guessed."""
+    if key is not None and len(key.get_secret_value()) < _KEY_LENGTH:
+        raise ValueError(
+            f"it is too short: write {_KEY_LENGTH} or more random characters, as `openssl rand -hex 32` prints"
+        )
+    return key
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 
 
@@ -153,13 +162,13 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # it may be a secret
     )
 
-    amqp_url: Address = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    amqp_url: Annotated[SecretStr, AfterValidator(readable)] = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """The RabbitMQ to use: `amqp://user:password@host:port/vhost`, or `amqps://…` for TLS."""
 
     database_url: SecretStr = SecretStr("postgresql://backhaul:backhaul@127.0.0.1:5432/backhaul")
     """The store: `postgresql://user:password@host:port/name` or `sqlite:///path`."""
 
-    rabbitmq_management_url: Address | None = None
+    rabbitmq_management_url: Annotated[SecretStr | None, AfterValidator(readable)] = None
     """RabbitMQ's management API, for policies and the doctor: `http://user:password@host:15672`; without a user it is
     that of `amqp_url`. None: it is not asked, and policies are left alone."""
 
@@ -203,7 +212,7 @@ class Settings(BaseSettings):
     """The web pages that browsers let call this API: `https://app.example,https://admin.example`; `*` stands for all,
     but not on loopback."""
 
-    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    secret_key: Annotated[SecretStr | None, AfterValidator(long_enough)] = None
     """What secrets in the store are encrypted with: 32 or more random characters, the same in every gateway, ledger and
     notifier. None: no secret can be kept, so there are no webhooks; an embedded platform makes its own."""
 

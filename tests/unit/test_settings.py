@@ -32,15 +32,18 @@ def test_what_is_no_rate_is_told_how_one_is_written(monkeypatch: pytest.MonkeyPa
 def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("k" * 32 + "\n")
     (tmp_path / "url").write_text("postgresql://backhaul:word@db/backhaul\n")
+    (tmp_path / "management").write_text("http://mq:15672\n")
     monkeypatch.delenv("BACKHAUL_DATABASE_URL", raising=False)
     monkeypatch.setenv("BACKHAUL_SECRET_KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("BACKHAUL_DATABASE_URL_FILE", str(tmp_path / "url"))
+    monkeypatch.setenv("BACKHAUL_RABBITMQ_MANAGEMENT_URL_FILE", str(tmp_path / "management"))
 
     settings = Settings()
 
     assert settings.opened_secret_key == "k" * 32
     assert settings.database_url.get_secret_value() == "postgresql://backhaul:word@db/backhaul"
     assert "database_url" in settings.model_fields_set
+    assert settings.rabbitmq_management_url is not None
 
 
 def test_a_secret_given_both_ways_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -100,3 +103,10 @@ def test_a_url_that_cannot_be_read_is_refused_without_being_shown(name: str, mon
         Settings()
 
     assert "55word" not in str(raised.value)
+
+
+def test_a_key_that_may_be_guessed_is_refused_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKHAUL_SECRET_KEY", "short")
+
+    with pytest.raises(ValidationError, match="it is too short: write 32 or more random characters, as `openssl"):
+        Settings()

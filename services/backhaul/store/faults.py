@@ -74,8 +74,9 @@ def unavailable(error: Exception, store: str) -> StoreUnavailable | None:
     return None
 
 
-def refusal(error: BaseException | None, store: str) -> ConfigurationError | None:
-    """What to raise if the database is there and turns us away, so that waiting is of no use; else None."""
+def refusal(error: BaseException | None, store: str, grant: str = GRANT) -> ConfigurationError | None:
+    """What to raise if the database is there and turns us away, so that waiting is of no use; else None. `grant`: what
+    to do about a right that is missing."""
     if isinstance(error, OSError) and _NO_TLS in str(error):
         remedy = "correct host and port in BACKHAUL_DATABASE_URL, or take sslmode out of it, or set ssl on"
         return ConfigurationError(f"the store {store} is no PostgreSQL that speaks TLS: {remedy}")
@@ -89,7 +90,10 @@ def refusal(error: BaseException | None, store: str) -> ConfigurationError | Non
         return ConfigurationError(f"the store {store} cannot be asked ({_words(error)}): {remedy}")
     found = [remedy for state, remedy in _REFUSALS.items() if (_sqlstate(error) or "").startswith(state)]
     found += filter(None, [_SQLITE_REFUSALS.get(_sqlite_code(error) or 0)])
-    return ConfigurationError(f"the store {store} turns us away ({_words(error)}): {found[0]}") if found else None
+    if not found:
+        return None
+    remedy = grant if found[0] == GRANT else found[0]
+    return ConfigurationError(f"the store {store} turns us away ({_words(error)}): {remedy}")
 
 
 @contextmanager
@@ -105,9 +109,9 @@ def beginning(store: str) -> Iterator[None]:
         raise refused from cause
 
 
-def told(error: Exception, store: str) -> ConfigurationError | StoreUnavailable | None:
+def told(error: Exception, store: str, grant: str = GRANT) -> ConfigurationError | StoreUnavailable | None:
     """What to raise, for who begins with a database; None for a fault of our own."""
-    return refusal(error, store) or unavailable(error, store)
+    return refusal(error, store, grant) or unavailable(error, store)
 
 
 def _words(error: DBAPIError) -> str:

@@ -55,6 +55,10 @@ class StoreFacts:
     """How many more this user could open."""
 
     @property
+    def writable(self) -> bool:
+        return not self.standby and self.settings.get("transaction_read_only") != "on"
+
+    @property
     def major(self) -> int:
         return int("".join(takewhile(str.isdigit, self.version)))  # there is 18beta1, too
 

@@ -8,10 +8,12 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.pool import NullPool
 
 from backhaul.core.clock import SystemClock
-from backhaul.store import versions
+from backhaul.store import rights, versions
 from backhaul.store.faults import told
 from backhaul.store.runner import T, persist
 from backhaul.store.urls import in_memory, parse, redacted
+
+_OWN = "run this as the user who owns the tables, or may make them"
 
 
 def upgrade(url: str) -> None:
@@ -20,7 +22,7 @@ def upgrade(url: str) -> None:
 
     Raises `StoreUnavailable`, or `ConfigurationError` for a URL that cannot work and a user who may not do this.
     """
-    _run(parse(url), versions.migrate)
+    _run(parse(url), versions.migrate, _OWN)
 
 
 def check(url: str) -> str | None:
@@ -31,7 +33,7 @@ def check(url: str) -> str | None:
     parsed = parse(url)
     if _missing(parsed):
         return f"the store {redacted(parsed)} does not exist: run `backhaul db upgrade`"
-    misfit = _run(parsed, versions.misfit)
+    misfit = _run(parsed, versions.misfit if parsed.get_backend_name() == "sqlite" else rights.misfit)
     return None if misfit is None else f"the store {redacted(parsed)} {misfit}"
 
 
@@ -40,13 +42,13 @@ def _missing(url: URL) -> bool:
     return url.get_backend_name() == "sqlite" and not in_memory(url) and not Path(str(url.database)).exists()
 
 
-def _run(url: URL, act: Callable[[Connection], T]) -> T:
+def _run(url: URL, act: Callable[[Connection], T], grant: str = rights.GRANT) -> T:
     try:
         if url.get_backend_name() == "sqlite":
             return _on_sqlite(url, act)
         return asyncio.run(_on_postgresql(url, act))
     except Exception as error:
-        known = told(error, redacted(url))
+        known = told(error, redacted(url), grant)
         if known is None:
             raise
         raise known from error

@@ -97,7 +97,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror}: stop what uses it, or choose another with --port"
+            f"cannot listen on {host}:{port}: {error.strerror}: stop what uses it, or set BACKHAUL_PORT"
         ) from error
     listener.listen(_BACKLOG)
     listener.setblocking(False)

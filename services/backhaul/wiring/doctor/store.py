@@ -27,7 +27,7 @@ async def examine(settings: Settings, role: str | None) -> list[Finding]:
     findings = [_version(facts), *_soundness(facts), _schema(facts)]
     if facts.moment is not None:
         findings.append(_clock(facts.moment))
-    if facts.misfit is None and role in (None, "server", "gateway"):
+    if facts.misfit is None and facts.writable and role in (None, "server", "gateway"):
         findings += await _exposure(settings)
     return findings
 
@@ -47,7 +47,7 @@ def _soundness(facts: "StoreFacts") -> list[Finding]:
     found: list[Finding] = []
     if facts.standby:
         found.append(fault("database", "it is a standby and takes no writes", "let the URL lead to the primary"))
-    elif facts.settings.get("transaction_read_only") == "on":
+    elif not facts.writable:
         found.append(
             fault("database", "transactions of this user are read-only", "set default_transaction_read_only off for it")
         )
