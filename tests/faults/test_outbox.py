@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.acceptance.deployment import Deployment, answers
+from tests.support.deadlines import until
 from tests.support.rabbitmq import PrivateRabbitMQ
 
 pytestmark = pytest.mark.timeout(150)
@@ -77,8 +78,7 @@ async def test_a_gateway_killed_under_load_loses_nothing_that_it_acknowledged(
     async with asyncio.TaskGroup() as group:
         for client in clients:
             group.create_task(client.run())
-        while sum(len(client.acknowledged) for client in clients) < 100:
-            await asyncio.sleep(0.01)
+        await until(lambda: sum(len(client.acknowledged) for client in clients) >= 100)
         doomed.kill()
     if broker_is_down:
         await asyncio.to_thread(private_rabbitmq.start)

@@ -17,10 +17,8 @@ async def test_nothing_starts_while_a_queue_is_paused_and_all_of_it_once_it_is_r
     async with Harness(service) as platform:
         await platform.client.pause_queue("echo")
         tasks = [await platform.submit("echo.say", str(number)) for number in range(5)]
-        while await platform.broker.ready(
-            "backhaul.tasks.echo"
-        ):  # until the worker has claimed, and dropped the tokens
-            await asyncio.sleep(0.01)
+        while await platform.broker.ready("backhaul.tasks.echo"):  # the worker claims, and drops the tokens
+            await asyncio.sleep(0)
         paused = [(await task.refresh()).status for task in tasks]
 
         await platform.client.resume_queue("echo")

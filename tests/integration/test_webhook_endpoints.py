@@ -11,7 +11,7 @@ from backhaul import Service
 from backhaul.gateway.endpoints import MOST_OF_TENANT
 from backhaul.testing import Harness
 from backhaul_contracts.ids import new_id, new_task_id
-from tests.support.receiver import Receiver, receiving, status
+from tests.support.receiver import Receiver, status
 
 PATH = "/v1/webhook-endpoints"
 SCHEDULE = (timedelta(0), timedelta(milliseconds=1))
@@ -22,12 +22,6 @@ service = Service("test")
 @service.handler("test.double")
 async def double(n: int) -> int:
     return 2 * n
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core import topology
 from backhaul.core.clock import SystemClock
 from backhaul.worker import Worker
-from tests.unit.worker.scripted_ledger import ScriptedLedger, until
+from tests.support.deadlines import until
+from tests.unit.worker.scripted_ledger import ScriptedLedger
 
 PATIENCE = 30
 

@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a real HTTP server on loopback that answers as a test wants it to."""
+"""A receiver of webhooks: a real HTTP server on loopback that answers as a test wants it to; and a fixture of one."""
 
 import asyncio
 from collections import deque
@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tests.support.deadlines import within
@@ -100,3 +101,10 @@ async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
         for connection in receiver.connections:
             connection.cancel()
         await asyncio.gather(*receiver.connections, return_exceptions=True)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """On a port of its own, for one test."""
+    async with receiving() as receiver:
+        yield receiver

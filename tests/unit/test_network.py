@@ -134,8 +134,11 @@ async def test_where_it_is_allowed_a_private_address_is_connected_to_and_the_nex
         network = guarded(Names(["127.0.0.9", "127.0.0.1"]), allow_private=True)
 
         stream = await network.connect_tcp("hooks.example", receiver.port, timeout=2)
+        peer = stream.get_extra_info("server_addr")
 
         await stream.aclose()
+
+    assert peer == ("127.0.0.1", receiver.port)
 
 
 async def test_a_host_without_an_address_is_unknown() -> None:

@@ -129,6 +129,8 @@ async def test_a_message_that_need_not_be_routed_vanishes(broker: Broker) -> Non
     await broker.publish([message(b"nobody", queue="nowhere", mandatory=False), message(b"here", queue="one")])
 
     await ready(broker, "one", 1)
+    assert [delivery.body for delivery in await broker.get("one", 2)] == [b"here"]
+    assert await broker.ready("two") == 0
 
 
 async def test_publishing_to_an_exchange_that_is_missing_is_unroutable(broker: Broker) -> None:

@@ -9,7 +9,7 @@ import pytest
 from backhaul import Service
 from backhaul.client import Client, Conflict, InvalidRequest, NotFound, WebhookDelivery
 from backhaul.testing import Harness
-from tests.support.receiver import Receiver, receiving, status
+from tests.support.receiver import Receiver, status
 
 service = Service("test")
 
@@ -17,12 +17,6 @@ service = Service("test")
 @service.handler("test.double")
 async def double(n: int) -> int:
     return 2 * n
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from backhaul.settings import Settings
 from backhaul.wiring import open_store
 from backhaul.wiring.platform import Platform, build_workers
 from backhaul_contracts.beats import Beat
+from tests.support.deadlines import until
 
 taken, free = Service("taken", version="1.0.0"), Service("free", version="1.0.0")
 
@@ -66,8 +67,7 @@ async def test_a_service_whose_queue_cannot_be_declared_hinders_no_other_and_fil
 
         async with platform.running(), asyncio.timeout(10):
             await accepted.announced.wait()
-            while "does not accept" not in caplog.text:
-                await asyncio.sleep(0.01)
+            await until(lambda: "does not accept" in caplog.text)
             dead = await broker.ready(topology.DEAD)
 
     assert not refused.announced.is_set()
@@ -161,8 +161,7 @@ async def test_a_ledger_that_starts_in_an_outage_waits_for_its_end(caplog: pytes
         broker.hub.down()
 
         async with platform.running(), asyncio.timeout(10):
-            while "the ledger waits for an outage to end" not in caplog.text:
-                await asyncio.sleep(0.01)
+            await until(lambda: "the ledger waits for an outage to end" in caplog.text)
             broker.hub.up()
 
             await platform.workers[0].announced.wait()

@@ -15,9 +15,9 @@ from backhaul_contracts.envelope import CLOUDEVENT_BATCH
 from backhaul_contracts.messages import REPLIES, SHARD, Beaten, Claimed, Reported
 from backhaul_contracts.reports import FailedReport, OutputReport, StoppedReport, SucceededReport
 from tests.conformance.store.given import LEASE, beat, draft, records
+from tests.support.deadlines import until
 from tests.unit.core.test_transitions import broken
 from tests.unit.ledger.test_left_behind import Stage, asking, stage
-from tests.unit.worker.scripted_ledger import until
 
 __all__ = ["stage"]
 

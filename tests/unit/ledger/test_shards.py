@@ -10,7 +10,7 @@ from backhaul.core import topology
 from backhaul.core.ports.broker import Delivery, Message
 from backhaul.ledger.shards import Shards
 from tests.conformance.broker.ground import Ear
-from tests.unit.worker.scripted_ledger import until
+from tests.support.deadlines import until
 
 
 @pytest.fixture

@@ -44,12 +44,6 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     await store.stop()
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
-
-
 def notifier(store: SqlStore, vault: Vault = VAULT, **settings: Any) -> Notifier:
     return Notifier(store, vault, settings=Settings(**{**SETTINGS, **settings}), clock=SystemClock())
 

@@ -9,15 +9,9 @@ from backhaul.core.clock import SystemClock
 from backhaul.network import Resolver
 from backhaul.notifier.post import Answer, Post, retry_after
 from tests.support.ports import free_port
-from tests.support.receiver import Receiver, receiving, status
+from tests.support.receiver import Receiver, status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture

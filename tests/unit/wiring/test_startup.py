@@ -234,6 +234,7 @@ async def test_a_broker_that_goes_away_at_the_start_keeps_nobody_from_beginning_
 
     await opened(broker, required=False, lacking=lacking)
 
+    assert broker.connected, "it has only gone away for a moment"
     await broker.stop()
 
 

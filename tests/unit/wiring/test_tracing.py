@@ -2,11 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from backhaul.core.tracing import FACTS, UNTRACED, Side, facts, trace_id
@@ -15,19 +12,6 @@ from backhaul.wiring.tracing import OpenTelemetryTracer, tracing
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE}-00f067aa0ba902b7-01", f"00-{TRACE}-00f067aa0ba902b7-00"
-
-
-@pytest.fixture
-def exporter() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def tracer(exporter: InMemorySpanExporter) -> Iterator[OpenTelemetryTracer]:
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    yield OpenTelemetryTracer(provider)
-    provider.shutdown()
 
 
 @pytest.mark.parametrize("name", ["BACKHAUL_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])

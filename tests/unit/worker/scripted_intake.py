@@ -6,7 +6,7 @@ from backhaul.core import topology
 from backhaul.core.ports.broker import Delivery, Message
 from backhaul_contracts import codec
 from backhaul_contracts.envelope import CLOUDEVENT
-from tests.unit.worker.scripted_ledger import until
+from tests.support.deadlines import until
 from tests.unit.worker.stage import Stage
 
 

@@ -5,7 +5,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,21 +28,12 @@ from backhaul_contracts.messages import (
     write_batch,
 )
 from backhaul_contracts.reports import Recorded, Report, Ruling
+from tests.support.deadlines import until
 
 PATIENCE = 10.0
-HASTE = 1000
 
 Key = tuple[str, int]
 Ruler = Callable[[Report], Recorded | None]
-
-
-async def until(reached: Callable[[], Any]) -> None:
-    """Let the loop turn until it is so: fast at first, then without taking all of the processor."""
-    async with asyncio.timeout(PATIENCE):
-        for turn in count():
-            if reached():
-                return
-            await asyncio.sleep(0 if turn < HASTE else 0.001)
 
 
 class ScriptedLedger:

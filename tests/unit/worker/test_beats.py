@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
 
 from backhaul import Service
 from backhaul.core import topology
 from backhaul_contracts.beats import StopReason
+from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import play
 
 
@@ -99,9 +100,13 @@ async def test_a_beat_lists_what_runs_and_what_is_not_recorded() -> None:
 
 async def test_a_reconnected_worker_beats_at_once() -> None:
     async with play(waiter(asyncio.Event())) as stage:
+        before = stage.clock.now()
         stage.broker.disconnect()
 
         await until(lambda: len(stage.ledger.beats) == 2)
+
+    assert [beat.number for beat in stage.ledger.beats[:2]] == [1, 2]
+    assert stage.clock.now() - before < timedelta(seconds=5), "before the next one was due"
 
 
 async def test_five_hundred_busy_tasks_make_no_beat_late() -> None:

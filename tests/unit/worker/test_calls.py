@@ -11,8 +11,8 @@ import pytest
 from backhaul import CallFailed, Context, Service
 from backhaul_contracts import codec
 from backhaul_contracts.claims import Grant
+from tests.support.deadlines import until
 from tests.unit.worker.scripted_intake import Intake
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import Stage, play
 
 

@@ -12,8 +12,8 @@ from backhaul.core import topology
 from backhaul.core.errors import ConfigurationError
 from backhaul.worker.credit import _PACE_SECONDS
 from backhaul_contracts.claims import Claim
+from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import Stage, play
 
 

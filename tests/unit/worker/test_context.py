@@ -11,8 +11,8 @@ from backhaul import Context, Service
 from backhaul.worker.reports import MOST_KEPT
 from backhaul_contracts.beats import StopReason
 from backhaul_contracts.reports import CheckpointReport, LogReport, OutputReport, ProgressReport, Ruling
+from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import Stage, play
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from backhaul import Context, Service
+from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import play
 
 MINUTE = timedelta(minutes=1)
@@ -168,6 +168,10 @@ async def test_the_platform_can_ask_for_it() -> None:
         await stage.clock.advance(5)
 
         await stage.ended()
+        stopped = stage.stop.is_set()
+
+    assert not stopped
+    assert [beat.state for beat in stage.ledger.beats][-2:] == ["draining", "gone"]
 
 
 async def test_a_thread_that_does_not_stop_is_handed_back_just_before_the_end(

@@ -3,7 +3,7 @@
 import asyncio
 
 from backhaul import Service
-from tests.unit.worker.scripted_ledger import until
+from tests.support.deadlines import until
 from tests.unit.worker.stage import play
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from backhaul import Context, Fail, Retry, RetryPolicy, Service
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.reports import FailedReport
-from tests.unit.worker.scripted_ledger import until
+from tests.support.deadlines import until
 from tests.unit.worker.stage import Stage, play
 
 

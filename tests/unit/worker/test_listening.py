@@ -16,8 +16,8 @@ from backhaul_contracts.envelope import CLOUDEVENT
 from backhaul_contracts.events import PublicEvent
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.messages import Published
+from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import Stage, play
 
 QUEUE = "backhaul.on.index.hear"

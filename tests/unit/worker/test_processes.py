@@ -16,8 +16,8 @@ import pytest
 from backhaul import RetryPolicy, Service
 from backhaul_contracts.beats import StopReason
 from backhaul_contracts.claims import Grant
+from tests.support.deadlines import until
 from tests.unit.worker import heavy, unfit
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import Stage, play
 
 
@@ -272,9 +272,9 @@ async def test_a_worker_that_leaves_hands_back_what_it_has_killed(caplog: pytest
         await output(stage, grant)
 
         stage.stop.set()
-        for _ in range(20):
-            await stage.clock.advance(1)
-            await asyncio.sleep(0.01)
+        await until(lambda: stage.ledger.beats[-1].state == "draining")
+        await stage.clock.advance(3)  # its grace is over; the kill takes the system's own time
+        await until(lambda: stage.ledger.said(grant) == ["output", "handed_back"])
         await stage.ended()
 
     assert stage.ledger.said(grant) == ["output", "handed_back"]

@@ -6,8 +6,8 @@ from typing import Any
 from backhaul import Context, Service
 from backhaul.core import topology
 from backhaul_contracts.reports import FailedReport, Recorded, Report, Ruling
+from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import play
 
 

@@ -10,8 +10,8 @@ from backhaul import Context, RetryPolicy, Service
 from backhaul_contracts.beats import Stop, StopReason
 from backhaul_contracts.claims import Grant
 from backhaul_contracts.messages import StopAsked
+from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import Stage, play
 
 SECONDS = timedelta(seconds=1)

@@ -7,8 +7,8 @@ from backhaul import Context, Service
 from backhaul.core.errors import Rejected
 from backhaul_contracts import codec
 from backhaul_contracts.envelope import CLOUDEVENT
+from tests.support.deadlines import until
 from tests.unit.worker.scripted_intake import Intake
-from tests.unit.worker.scripted_ledger import until
 from tests.unit.worker.stage import play
 
 

@@ -2,6 +2,7 @@
 
 import contextvars
 import threading
+import time
 
 from backhaul.worker.threads import Threads
 
@@ -10,27 +11,32 @@ name: contextvars.ContextVar[str] = contextvars.ContextVar("name")
 
 def test_calls_run_side_by_side_up_to_the_limit() -> None:
     threads = Threads("test", 3)
-    together = threading.Barrier(4, timeout=5)
+    together, again = threading.Barrier(4, timeout=5), threading.Barrier(2, timeout=5)
 
     for _ in range(3):
         threads.submit(together.wait)
+    threads.submit(again.wait)
+    while together.n_waiting < 3:
+        time.sleep(0)
+    beyond = again.n_waiting
 
     together.wait()
+    again.wait()
     threads.close()
+    assert beyond == 0
 
 
 def test_a_thread_that_is_done_is_used_again() -> None:
-    threads = Threads("test", 3)
+    threads = Threads("test", 100)
     seen: list[str] = []
 
-    for _ in range(5):
-        done = threading.Event()
+    for number in range(20):
         threads.submit(lambda: seen.append(threading.current_thread().name))
-        threads.submit(done.set)
-        done.wait(5)
+        while len(seen) == number or threads._busy:
+            time.sleep(0)
 
     threads.close()
-    assert len(set(seen)) <= 3
+    assert seen == ["test-1"] * 20
 
 
 def test_context_variables_are_those_of_the_caller() -> None:

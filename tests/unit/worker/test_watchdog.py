@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from backhaul.worker.watchdog import Watchdog
-from tests.unit.worker.scripted_ledger import until
+from tests.support.deadlines import until
 
 LIMIT = timedelta(milliseconds=50)
 
