@@ -12,7 +12,7 @@ from tests.simulation.campaign import Campaign, play, replay
 from tests.simulation.plan import POINTS
 from tests.simulation.world import run_seed
 
-MANY = 2_000
+MANY = 1_500
 """Seeds, in which most of the rare points come up."""
 SEEDS = int(os.environ.get("BACKHAUL_TEST_SEEDS", MANY))
 RARE = frozenset(

@@ -52,14 +52,11 @@ def delete(letter_id: LetterId, url: Url = None) -> None:
 async def _list(url: str | None, queue: str | None, reason: str | None, limit: int, *, as_json: bool) -> None:
     from backhaul.cli import tables
     from backhaul.cli.session import gateway
-    from backhaul.cli.terminal import output
+    from backhaul.cli.terminal import show_list
 
     async with gateway(url) as client:
         found = [letter async for letter in client.dead_letters(limit=limit, queue=queue, reason=reason)]
-    if as_json:
-        print(f"[{','.join(letter.model_dump_json() for letter in found)}]")
-    else:
-        output().print(tables.dead_letters(found) if found else "no dead letter is there")
+    show_list(found, tables.dead_letters, "no dead letter is there", as_json=as_json)
 
 
 async def _show(url: str | None, letter_id: str, *, as_json: bool) -> None:

@@ -44,30 +44,24 @@ async def _kinds(url: str | None, *, as_json: bool) -> None:
     from backhaul.cli import tables, wording
     from backhaul.cli.faults import say
     from backhaul.cli.session import gateway
-    from backhaul.cli.terminal import output
+    from backhaul.cli.terminal import show_list
 
     async with gateway(url) as client:
         found = await client.kinds()
-    if as_json:
-        print(f"[{','.join(kind.model_dump_json() for kind in found)}]")
-    else:
-        output().print(tables.kinds(found) if found else "no service has announced a kind: start a worker")
-        for kind in found:
-            if kind.refused is not None:
-                say(wording.refusal(kind, kind.refused))
+    show_list(found, tables.kinds, "no service has announced a kind: start a worker", as_json=as_json)
+    for kind in () if as_json else found:
+        if kind.refused is not None:
+            say(wording.refusal(kind, kind.refused))
 
 
 async def _workers(url: str | None, *, as_json: bool) -> None:
     from backhaul.cli import tables
     from backhaul.cli.session import gateway
-    from backhaul.cli.terminal import output
+    from backhaul.cli.terminal import show_list
 
     async with gateway(url) as client:
         found = await client.workers()
-    if as_json:
-        print(f"[{','.join(worker.model_dump_json() for worker in found)}]")
-    else:
-        output().print(tables.workers(found) if found else "no worker is there: start one with `backhaul worker`")
+    show_list(found, tables.workers, "no worker is there: start one with `backhaul worker`", as_json=as_json)
 
 
 async def _drain(url: str | None, worker_id: str, *, as_json: bool) -> None:

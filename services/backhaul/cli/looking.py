@@ -2,7 +2,7 @@
 
 from backhaul.cli import tables
 from backhaul.cli.session import gateway
-from backhaul.cli.terminal import output
+from backhaul.cli.terminal import output, show_list
 from backhaul.client.queries import Filters
 
 __all__ = ["Filters", "task", "tasks"]
@@ -12,10 +12,7 @@ async def tasks(url: str | None, filters: Filters, *, limit: int, as_json: bool)
     """A table, or a JSON array."""
     async with gateway(url) as client:
         found = [handle.state async for handle in client.list(limit=limit, **filters)]
-    if as_json:
-        print(f"[{','.join(task.model_dump_json() for task in found)}]")
-    else:
-        output().print(tables.tasks(found) if found else "no task fits")
+    show_list(found, tables.tasks, "no task fits", as_json=as_json)
 
 
 async def task(url: str | None, task_id: str, *, as_json: bool) -> None:

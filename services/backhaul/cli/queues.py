@@ -39,14 +39,11 @@ def resume(name: Name, url: Url = None, as_json: AsJson = False) -> None:
 async def _list(url: str | None, *, as_json: bool) -> None:
     from backhaul.cli import tables
     from backhaul.cli.session import gateway
-    from backhaul.cli.terminal import output
+    from backhaul.cli.terminal import show_list
 
     async with gateway(url) as client:
         found = await client.queues()
-    if as_json:
-        print(f"[{','.join(queue.model_dump_json() for queue in found)}]")
-    else:
-        output().print(tables.queues(found) if found else "no service has announced a queue: start a worker")
+    show_list(found, tables.queues, "no service has announced a queue: start a worker", as_json=as_json)
 
 
 async def _set(url: str | None, name: str, *, paused: bool, as_json: bool) -> None:

@@ -2,10 +2,14 @@
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from pydantic import BaseModel
+    from rich.console import Console, RenderableType
+
+M = TypeVar("M", bound="BaseModel")
 
 # All control characters but line feed and tab: what a task says must not move the cursor or rename the window.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -25,6 +29,21 @@ def notes() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, emoji=False, markup=False, soft_wrap=True, **_width(sys.stderr))
+
+
+def show_list(
+    found: Sequence[M],
+    table: Callable[[Sequence[M]], "RenderableType"],
+    nothing: str,
+    *,
+    as_json: bool,
+    without: set[str] | None = None,
+) -> None:
+    """A JSON array (`without` these fields); else a table, or a line for `nothing`."""
+    if as_json:
+        print(f"[{','.join(each.model_dump_json(exclude=without) for each in found)}]")
+    else:
+        output().print(table(found) if found else nothing)
 
 
 def printable(text: object) -> str:

@@ -88,14 +88,17 @@ def deliveries(
 async def _list(url: str | None, *, as_json: bool) -> None:
     from backhaul.cli import tables
     from backhaul.cli.session import gateway
-    from backhaul.cli.terminal import output
+    from backhaul.cli.terminal import show_list
 
     async with gateway(url) as client:
         found = [endpoint async for endpoint in client.webhooks.list()]
-    if as_json:
-        print(f"[{','.join(endpoint.model_dump_json(exclude={'secret'}) for endpoint in found)}]")
-    else:
-        output().print(tables.endpoints(found) if found else "no endpoint is there: `backhaul webhooks add` makes one")
+    show_list(
+        found,
+        tables.endpoints,
+        "no endpoint is there: `backhaul webhooks add` makes one",
+        as_json=as_json,
+        without={"secret"},
+    )
 
 
 async def _add(url: str | None, target: str, events: list[str] | None, description: str | None) -> None:
@@ -151,11 +154,8 @@ async def _test(url: str | None, endpoint_id: str) -> None:
 async def _deliveries(url: str | None, owner: str, limit: int, *, as_json: bool) -> None:
     from backhaul.cli import tables
     from backhaul.cli.session import gateway
-    from backhaul.cli.terminal import output
+    from backhaul.cli.terminal import show_list
 
     async with gateway(url) as client:
         found = [delivery async for delivery in client.webhooks.deliveries(owner, limit=limit)]
-    if as_json:
-        print(f"[{','.join(delivery.model_dump_json() for delivery in found)}]")
-    else:
-        output().print(tables.deliveries(found) if found else "nothing was sent")
+    show_list(found, tables.deliveries, "nothing was sent", as_json=as_json)

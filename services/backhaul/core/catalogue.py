@@ -1,13 +1,13 @@
 """The kinds that services have announced, as this process knows them."""
 
-import asyncio
 import difflib
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import jsonschema_rs
 
 from backhaul.core.clock import Clock
 from backhaul.core.errors import Rejected
+from backhaul.core.freshness import Freshness
 from backhaul.core.ports.store import Store
 from backhaul_contracts import codec
 from backhaul_contracts.kinds import KindSpec
@@ -29,22 +29,20 @@ class Catalogue:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._clock = clock
         self._specs: dict[str, KindSpec] = {}
         self._validators: dict[str, tuple[KindSpec, jsonschema_rs.Validator]] = {}
-        self._read_at: datetime | None = None
-        self._reading = asyncio.Lock()
+        self._fresh = Freshness(clock, self._read)
 
     async def kinds(self) -> list[KindSpec]:
         """Every announced kind, by name."""
-        await self._refresh(_PATIENCE)
+        await self._fresh.within(_PATIENCE)
         return list(self._specs.values())
 
     async def has_queue(self, name: str) -> bool:
         """Whether some announced kind waits in that queue."""
-        await self._refresh(_FRESH)
+        await self._fresh.within(_FRESH)
         if not self._waits_in(name):
-            await self._refresh(_PATIENCE)
+            await self._fresh.within(_PATIENCE)
         return self._waits_in(name)
 
     def _waits_in(self, queue: str) -> bool:
@@ -52,9 +50,9 @@ class Catalogue:
 
     async def kind(self, name: str) -> KindSpec:
         """The kind of that name. Raises `Rejected` (`unknown_kind`), naming near matches."""
-        await self._refresh(_FRESH)
+        await self._fresh.within(_FRESH)
         if name not in self._specs:
-            await self._refresh(_PATIENCE)
+            await self._fresh.within(_PATIENCE)
         spec = self._specs.get(name)
         if spec is None:
             raise Rejected(ProblemCode.UNKNOWN_KIND, self._unknown(name))
@@ -72,24 +70,13 @@ class Catalogue:
                 break
         raise Rejected(ProblemCode.INVALID_INPUT, f"The input does not fit kind {spec.kind}.", errors=faults)
 
-    async def _refresh(self, age: timedelta) -> None:
-        """Read the store, unless that was done within `age`; who asks during a read waits for it."""
-        if self._younger_than(age):
-            return
-        async with self._reading:
-            if self._younger_than(age):
-                return
-            now = self._clock.now()
-            self._specs = {spec.kind: self._kept(spec) for spec in await self._store.kinds()}
-            self._read_at = now
+    async def _read(self) -> None:
+        self._specs = {spec.kind: self._kept(spec) for spec in await self._store.kinds()}
 
     def _kept(self, spec: KindSpec) -> KindSpec:
         """The spec as it was known, if it is the same: so that what was made of it is found by identity."""
         known = self._specs.get(spec.kind)
         return known if known == spec else spec
-
-    def _younger_than(self, age: timedelta) -> bool:
-        return self._read_at is not None and timedelta(0) <= self._clock.now() - self._read_at < age
 
     def _validator(self, spec: KindSpec) -> jsonschema_rs.Validator:
         known, validator = self._validators.get(spec.kind, (None, None))

@@ -1,12 +1,12 @@
 """The API keys, as this gateway knows them: no call waits for the store to say whose key it shows."""
 
-import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from backhaul.core.apikeys import ApiKey, digest_of
 from backhaul.core.clock import Clock
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.freshness import Freshness
 from backhaul.core.ports.store import Store
 from backhaul.gateway.identity import Identity, anybody
 from backhaul.gateway.patience import answered
@@ -34,24 +34,23 @@ class Keyring:
         self._anybody: Identity | None = None
         self._doubtful = True
         """Whether what was last read is too old to go by, or nothing was ever read."""
-        self._read_at: datetime | None = None
-        self._reading = asyncio.Lock()
+        self._fresh = Freshness(clock, self._read)
 
     async def run(self) -> None:
         """Keep up with the store, until cancelled."""
         while True:
             try:
-                await self._refresh(timedelta(0))
+                await self._fresh.within(timedelta(0))
             except StoreUnavailable as error:
                 _log.debug("API keys go on as they were last known: %s", error)
-                self._doubtful = not self._younger_than(_TRUSTED)
+                self._doubtful = not self._fresh.younger_than(_TRUSTED)
             await self._clock.sleep(_INTERVAL)
 
     async def anybody(self) -> Identity | None:
         """Who comes without a key; None if there has ever been one: from then on one is needed. Raises
         `StoreUnavailable` if nobody knows."""
         if self._doubtful:
-            await self._refresh(_PATIENCE)
+            await self._fresh.within(_PATIENCE)
         return self._anybody
 
     async def find(self, bare: str) -> Identity | None:
@@ -59,7 +58,7 @@ class Keyring:
         digest = digest_of(bare)
         found = self._identities.get(digest)
         if found is None or self._doubtful:
-            await self._refresh(_PATIENCE)
+            await self._fresh.within(_PATIENCE)
             found = self._identities.get(digest)
         return found
 
@@ -67,22 +66,13 @@ class Keyring:
         """Who holds the key with this id; as `find` does."""
         digest = self._digests.get(key_id)
         if digest is None or self._doubtful:
-            await self._refresh(_PATIENCE)
+            await self._fresh.within(_PATIENCE)
             digest = self._digests.get(key_id)
         return None if digest is None else self._identities[digest]
 
-    async def _refresh(self, age: timedelta) -> None:
-        """Read the store, unless that was done within `age`; who asks during a read waits for it."""
-        if self._younger_than(age):
-            return
-        async with self._reading:
-            if self._younger_than(age):
-                return
-            now = self._clock.now()
-            keys = await answered(self._store.api_keys())
-            self._learn(keys)
-            self._read_at = now
-            self._doubtful = False
+    async def _read(self) -> None:
+        self._learn(await answered(self._store.api_keys()))
+        self._doubtful = False
 
     def _learn(self, keys: list[ApiKey]) -> None:
         valid = {key.digest: key for key in keys if key.revoked_at is None}
@@ -99,6 +89,3 @@ class Keyring:
         elif self._anybody is not None:
             self._anybody.revoke()
             self._anybody = None
-
-    def _younger_than(self, age: timedelta) -> bool:
-        return self._read_at is not None and timedelta(0) <= self._clock.now() - self._read_at < age

@@ -78,7 +78,16 @@ class Ledger:
             Recorder(store, relay, answers, self.superseded, number=n, shards=settings.ledger_shards)
             for n in range(settings.ledger_shards)
         ]
-        self.desks: list[Desk[Any]] = [
+        self.desks = self._desks()
+        webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
+        acceptance = Acceptance(Catalogue(store, clock), store, clock, webhooks)
+        self.intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body, tracer=tracer)
+        self.watch = Watch(broker, clock)
+        self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)
+
+    def _desks(self) -> list[Desk[Any]]:
+        broker, clock = self._broker, self._clock
+        return [
             Desk(broker, clock, topology.CLAIMS, CLAIMS.salvage, self.claims.handle),
             Desk(broker, clock, topology.BEATS, BEATS.salvage, self.beats.handle),
             *(
@@ -86,11 +95,6 @@ class Ledger:
                 for n, recorder in enumerate(self.recorders)
             ),
         ]
-        webhooks = WebhookRules(settings.opened_secret_key, allow_private=settings.webhook_allow_private)
-        acceptance = Acceptance(Catalogue(store, clock), store, clock, webhooks)
-        self.intake = Intake(store, broker, relay, acceptance, clock, max_body=settings.max_body, tracer=tracer)
-        self.watch = Watch(broker, clock)
-        self.reaper = Reaper(store, broker, relay, balance, clock, source, patience=settings.lease, alone=alone)
 
     async def _retire(self) -> None:
         """Clear away what a larger number of shards has left, as soon as no ledger needs it any more."""

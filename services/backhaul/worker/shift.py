@@ -80,29 +80,13 @@ class Shift:
         self.mailbox = Mailbox(broker, worker_id, self._answered, self._stop, self.submissions.answered)
         self.threads = Threads(service.name, service.slots + service.max_blocked)
         self.processes = Processes(terms.max_result, timers)
-        self.waits = Waits(
-            self.slots,
-            timers,
-            service.max_blocked,
-            on_free=self._slot_freed,
-            on_taken=self._slot_taken,
-            let_go=self._let_go,
-        )
+        self.waits = self._waits()
         self.calls = Calls(self.submissions, self.waits, timers, terms.tracer)
         execution = self._execution(resources)
         self.attempts = Attempts(execution, self.reporter, self.slots, self.waits, timers, runs, terms.tracer)
         self.credit = Credit(broker, self.slots)
         self.beats = Beats(broker, timers, terms.heartbeat, self._describe)
-        self.claims = Claims(
-            broker,
-            timers,
-            self.slots,
-            self.reporter,
-            worker_id,
-            beat=lambda: self.beats.number,
-            on_grant=self._start,
-            on_answered=self._slot_freed,
-        )
+        self.claims = self._claims()
         self.exclusive = ExclusiveWatch(
             self.beats, timers, terms.heartbeat, lambda: self.attempts.running, self._let_go
         )
@@ -133,6 +117,28 @@ class Shift:
         """Until the broker is back, or `length` is over."""
         self._back.clear()
         await self.timers.within(length, self._back.wait())
+
+    def _waits(self) -> Waits:
+        return Waits(
+            self.slots,
+            self.timers,
+            self.service.max_blocked,
+            on_free=self._slot_freed,
+            on_taken=self._slot_taken,
+            let_go=self._let_go,
+        )
+
+    def _claims(self) -> Claims:
+        return Claims(
+            self._broker,
+            self.timers,
+            self.slots,
+            self.reporter,
+            self._terms.worker_id,
+            beat=lambda: self.beats.number,
+            on_grant=self._start,
+            on_answered=self._slot_freed,
+        )
 
     def _execution(self, resources: Mapping[type, Any]) -> Execution:
         return Execution(

@@ -320,7 +320,7 @@ async def test_nothing_is_left_of_many_attempts_and_crashes() -> None:
         await outcome(stage, "test.pid")
         gc.collect()
         before = me.num_fds(), len(me.children())
-        for number in range(200):
+        for number in range(60):
             how = ("SIGKILL", "exit")[number % 2] if number % 10 == 0 else None
             ended = await (outcome(stage, "test.die", how) if how else outcome(stage, "test.pid"))
             assert ended.report == ("failed" if how else "succeeded")
