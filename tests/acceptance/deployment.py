@@ -130,6 +130,14 @@ class Deployment:
         await answers(f"{role.url}/readyz")
         return role
 
+    async def at_work(self) -> Role:
+        """A gateway that knows what can be submitted, beside a ledger and a worker."""
+        self.ledger()
+        self.worker()
+        gateway = await self.gateway()
+        await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
+        return gateway
+
     def ledger(self, **settings: str) -> Role:
         return self._start(["ledger"], settings)
 
@@ -172,3 +180,16 @@ async def answers(url: str, wanted: Any = None, headers: Mapping[str, str] = {})
                 if response.status_code == 200 and (wanted is None or wanted(response.json())):
                     return response.json()
             await asyncio.sleep(0.05)  # there is no event to await: the process is not up yet
+
+
+async def submitted(gateway: Role, kind: str = "probe.echo", **input: Any) -> str:
+    async with httpx.AsyncClient(base_url=gateway.url) as client:
+        response = await client.post("/v1/tasks", json={"kind": kind, "input": input or {"value": "x"}})
+    assert response.status_code == 202, response.text
+    return str(response.json()["id"])
+
+
+async def succeeded(gateway: Role, task_id: str) -> dict[str, Any]:
+    task: dict[str, Any] = await answers(f"{gateway.url}/v1/tasks/{task_id}", lambda task: task["done"])
+    assert task["status"] == "succeeded", task
+    return task

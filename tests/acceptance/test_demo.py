@@ -1,8 +1,6 @@
 """`make demo`: a real document through the whole platform, shown, timed, and left by itself."""
 
 import asyncio
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 
 from backhaul.embedded import embedded
 from backhaul.worker import load_services
+from tests.support.terminal import on_a_terminal
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -69,21 +68,11 @@ def test_each_sentence_is_streamed_before_the_summary(shown: "subprocess.Complet
 
 
 def test_on_a_terminal_it_leaves_with_the_same_table(document: Path) -> None:
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
-    process = subprocess.Popen([*DEMO, str(document)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    written = b""
-    try:
-        while piece := os.read(ours, 65536):
-            written += piece
-    except OSError:  # a terminal that nobody else holds any more ends so on Linux
-        pass
-    os.close(ours)
+    code, written = on_a_terminal([*DEMO, str(document)], columns=100)
 
-    assert process.wait(timeout=60) == 0
-    assert "finished → result at the client" in written.decode()
-    assert "Traceback" not in written.decode()
+    assert code == 0
+    assert "finished → result at the client" in written
+    assert "Traceback" not in written
 
 
 async def test_it_may_be_a_client_of_a_platform_that_runs(document: Path, tmp_path: Path) -> None:

@@ -102,39 +102,20 @@ async def test_ctrl_c_says_what_it_waits_for_and_a_second_one_does_not_wait(tmp_
         assert await asyncio.to_thread(process.wait, 10) == 130
 
 
-async def test_a_data_folder_that_is_in_use_is_refused_with_one_sentence(tmp_path: Path) -> None:
+async def test_a_data_folder_or_a_port_that_is_taken_is_refused_with_one_sentence(tmp_path: Path) -> None:
     port = free_port()
-    with dev(tmp_path / "data", port):
-        await answers(f"http://127.0.0.1:{port}/healthz")
 
-        second = await asyncio.to_thread(
-            subprocess.run,
-            command(tmp_path / "data", free_port()),
-            capture_output=True,
-            text=True,
-            env=environment(),
-            timeout=30,
+    async def second(data: str, port: int) -> "subprocess.CompletedProcess[str]":
+        argv = command(tmp_path / data, port)
+        return await asyncio.to_thread(
+            subprocess.run, argv, capture_output=True, text=True, env=environment(), timeout=30
         )
 
-    assert second.returncode == 1
-    assert second.stderr.count("\n") == 1
-    assert "is in use by another process" in second.stderr
-
-
-async def test_a_port_that_is_taken_is_refused_with_one_sentence(tmp_path: Path) -> None:
-    port = free_port()
     with dev(tmp_path / "data", port):
         await answers(f"http://127.0.0.1:{port}/healthz")
+        same_folder, same_port = await asyncio.gather(second("data", free_port()), second("other", port))
 
-        second = await asyncio.to_thread(
-            subprocess.run,
-            command(tmp_path / "other", port),
-            capture_output=True,
-            text=True,
-            env=environment(),
-            timeout=30,
-        )
-
-    assert second.returncode == 1
-    assert second.stderr.count("\n") == 1
-    assert f"127.0.0.1:{port}" in second.stderr
+    assert (same_folder.returncode, same_port.returncode) == (1, 1)
+    assert (same_folder.stderr.count("\n"), same_port.stderr.count("\n")) == (1, 1)
+    assert "is in use by another process" in same_folder.stderr
+    assert f"127.0.0.1:{port}" in same_port.stderr

@@ -50,11 +50,7 @@ async def deployment(database: Database, amqp_url: str) -> AsyncIterator[Deploym
 
 @pytest.fixture
 async def gateway(deployment: Deployment) -> Role:
-    deployment.ledger()
-    deployment.worker()
-    gateway = await deployment.gateway()
-    await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
-    return gateway
+    return await deployment.at_work()
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core import topology
 from backhaul.core.ports.broker import Message
-from tests.acceptance.deployment import Deployment, Role, answers
+from tests.acceptance.deployment import Deployment, Role, answers, submitted, succeeded
 from tests.acceptance.pace import listening
 from tests.support.rabbitmq import PrivateRabbitMQ
 
@@ -29,25 +27,7 @@ async def deployment(private_rabbitmq: PrivateRabbitMQ, module_database_url: str
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(deployment: Deployment) -> Role:
-    """A gateway beside a ledger and a worker, which is known."""
-    deployment.ledger()
-    deployment.worker()
-    gateway = await deployment.gateway()
-    await answers(f"{gateway.url}/v1/kinds", lambda body: body["data"])
-    return gateway
-
-
-async def submitted(gateway: Role, kind: str = "probe.echo", **input: Any) -> str:
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
-        response = await client.post("/v1/tasks", json={"kind": kind, "input": input or {"value": "x"}})
-    assert response.status_code == 202, response.text
-    return str(response.json()["id"])
-
-
-async def succeeded(gateway: Role, task_id: str) -> dict[str, Any]:
-    task: dict[str, Any] = await answers(f"{gateway.url}/v1/tasks/{task_id}", lambda task: task["done"])
-    assert task["status"] == "succeeded", task
-    return task
+    return await deployment.at_work()
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,6 @@ def repeatable(loop: SimulatedLoop, draw: random.Random) -> Iterator[None]:
             ("backhaul.worker.attempts.Attempts.start", seen_start),
             ("backhaul.notifier.notifier.Post", SimulatedPost),
             ("backhaul.notifier.notifier.LEASE", timedelta(seconds=4)),
-            ("backhaul.notifier.notifier._LOOK_EVERY", timedelta(seconds=1)),
             ("backhaul.notifier.notifier.SystemRandom", lambda: draw),
             ("backhaul.store.mailing.token_urlsafe", lambda size: draw.randbytes(size).hex()),
             ("backhaul.core.webhooks.secrets", SimpleNamespace(token_bytes=draw.randbytes)),

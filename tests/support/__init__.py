@@ -8,5 +8,5 @@
 | `database_url` | a new, empty PostgreSQL database |
 | `module_amqp_url`, `module_database_url` | the same, for all tests of a module |
 | `rabbitmq_server`, `postgresql_server` | the servers themselves, shared by the whole session |
-| `private_rabbitmq`, `private_postgresql` | servers of one test module's own, to stop, kill and freeze |
+| `private_rabbitmq`, `private_postgresql` | servers of one test module's own, empty, to stop, kill and freeze |
 """

@@ -126,6 +126,19 @@ class PrivateRabbitMQ(PrivateServer):
         """Remove a vhost with all it holds; connections to it are closed."""
         await self.evaluate(f'rabbit_vhost:delete(<<"{_vhost(url)}">>, <<"tests">>)')
 
+    def renew(self) -> None:
+        """It runs, is well, and holds nothing, as when it was new, whatever was done to it."""
+        self.thaw()
+        self.start()
+        self._evaluate(
+            f"rabbit_alarm:clear_alarm({_MEMORY}), {_ALARMS_ARE_SET}, "
+            '[rabbit_vhost:delete(V, <<"tests">>) || V <- rabbit_vhost:list_names()], '
+            'ok = rabbit_vhost:add(<<"/">>, <<"tests">>), '
+            f'rabbit_auth_backend_internal:set_permissions(<<"{USER}">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, '
+            '<<"tests">>), [rabbit_auth_backend_internal:delete_user(U, <<"tests">>) || '
+            f'[{{user, U}} | _] <- rabbit_auth_backend_internal:list_users(), U =/= <<"{USER}">>]'
+        )
+
     async def create_user(self, name: str, *, configure: str, write: str, read: str, url: str | None = None) -> str:
         """The URL of a user, new or known, who may do what these patterns say in the vhost of `url` (None: "/")."""
         vhost = _vhost(url or self.url)

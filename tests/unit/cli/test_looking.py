@@ -2,7 +2,7 @@ import json
 
 from backhaul_contracts.problems import ProblemCode
 from tests.unit.cli.conftest import Backhaul
-from tests.unit.client.records import TASK_ID, TIME, task
+from tests.unit.client.records import TASK_ID, TIME, WORKER, task
 from tests.unit.client.scripted_gateway import Reply, ScriptedGateway, refusal
 
 LONG_KIND = "a." + "very-long-name-" * 12
@@ -16,15 +16,6 @@ KIND = {
     "input_schema": {"properties": {"text": {}, "sentences": {}}, "required": ["text"]},
     "result_schema": {},
     "workers": 2,
-}
-WORKER = {
-    "id": "wrk_1",
-    "service": "digest",
-    "version": "1.0.0",
-    "slots": 20,
-    "running": 3,
-    "last_heartbeat": TIME,
-    "state": "ready",
 }
 
 

@@ -1,14 +1,12 @@
 """The command as a process of its own: signals, pipes and terminals."""
 
-import os
-import pty
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 
+from tests.support.terminal import on_a_terminal
 from tests.unit.client.records import LIFE, TASK_ID, sse, task
 from tests.unit.client.scripted_gateway import Answer, Reply, ScriptedGateway, Stream
 
@@ -23,27 +21,9 @@ LIVED: list[Answer] = [
 ]
 
 
-def on_a_terminal(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """The exit code of a command on a terminal of 80 columns, and all that it wrote there."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", **(env or {})}
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True
-    )
-    os.close(theirs)
-    written = b""
-    try:
-        while piece := os.read(ours, 65536):
-            written += piece
-    except OSError:  # a terminal that nobody else holds any more ends so on Linux
-        pass
-    os.close(ours)
-    return process.wait(timeout=30), written.decode()
-
-
 def test_on_a_terminal_there_are_a_bar_the_output_and_colours() -> None:
     with ScriptedGateway(*LIVED) as gateway:
-        code, written = on_a_terminal("submit", "a.b", "--follow", "--url", gateway.url)
+        code, written = on_a_terminal([*COMMAND, "submit", "a.b", "--follow", "--url", gateway.url])
 
     assert code == 0
     assert "Hello" in written
@@ -53,7 +33,8 @@ def test_on_a_terminal_there_are_a_bar_the_output_and_colours() -> None:
 
 def test_no_color_is_respected() -> None:
     with ScriptedGateway(*LIVED) as gateway:
-        code, written = on_a_terminal("submit", "a.b", "--follow", "--url", gateway.url, env={"NO_COLOR": "1"})
+        command = [*COMMAND, "submit", "a.b", "--follow", "--url", gateway.url]
+        code, written = on_a_terminal(command, env={"NO_COLOR": "1"})
 
     colours = re.findall(r"\x1b\[[0-9;]*m", written)
     assert code == 0

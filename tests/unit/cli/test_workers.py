@@ -2,18 +2,8 @@ import json
 
 from backhaul_contracts.problems import ProblemCode
 from tests.unit.cli.conftest import Backhaul
-from tests.unit.client.records import TIME
+from tests.unit.client.records import WORKER
 from tests.unit.client.scripted_gateway import Reply, ScriptedGateway, refusal
-
-WORKER = {
-    "id": "wrk_1",
-    "service": "digest",
-    "version": "1.0.0",
-    "slots": 20,
-    "running": 3,
-    "last_heartbeat": TIME,
-    "state": "ready",
-}
 
 
 def test_workers_are_a_table(backhaul: Backhaul) -> None:

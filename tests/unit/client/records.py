@@ -6,6 +6,17 @@ from typing import Any
 TASK_ID = "tsk_01kz0000000000000000000000"
 TIME = "2026-01-31T08:00:00.000Z"
 
+WORKER: dict[str, Any] = {
+    "id": "wrk_1",
+    "service": "digest",
+    "version": "1.0.0",
+    "slots": 20,
+    "running": 3,
+    "last_heartbeat": TIME,
+    "state": "ready",
+}
+"""Who does the work."""
+
 _ENDINGS = ("succeeded", "failed", "cancelled", "expired")
 
 

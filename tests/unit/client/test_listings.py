@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from backhaul.client import AsyncClient
-from tests.unit.client.records import TIME, task
+from tests.unit.client.records import WORKER, task
 from tests.unit.client.scripted_gateway import Reply, ScriptedGateway
 
 
@@ -71,16 +71,7 @@ async def test_kinds_tell_what_can_be_submitted() -> None:
 
 
 async def test_workers_tell_who_does_the_work() -> None:
-    worker = {
-        "id": "wrk_1",
-        "service": "digest",
-        "version": "1.0.0",
-        "slots": 20,
-        "running": 3,
-        "last_heartbeat": TIME,
-        "state": "ready",
-    }
-    with ScriptedGateway(Reply(body={"data": [worker], "next_cursor": None})) as gateway:
+    with ScriptedGateway(Reply(body={"data": [WORKER], "next_cursor": None})) as gateway:
         async with AsyncClient(gateway.url) as client:
             (info,) = await client.workers()
 
