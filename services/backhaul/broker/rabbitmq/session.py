@@ -143,7 +143,7 @@ class Session:
 
 def _of_file(url: URL, error: OSError | ValueError) -> str:
     named = ", ".join(url.query[name] for name in ("cafile", "capath", "certfile", "keyfile") if name in url.query)
-    return f"{named}: {getattr(error, 'strerror', None) or error}"
+    return f"{named}: {getattr(error, 'strerror', None) or error}".partition(" (_ssl.c")[0]
 
 
 async def _apart(work: Coroutine[Any, Any, object], limit: float) -> None:
