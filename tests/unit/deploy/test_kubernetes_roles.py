@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from backhaul.cli.main import app
@@ -157,3 +158,13 @@ def test_the_documentation_says_how_to_make_every_secret() -> None:
     for name, keys in needed.items():
         (line,) = re.findall(rf"^\$ kubectl create secret generic {name} (.*)$", text, re.MULTILINE)
         assert set(re.findall(r"--from-literal=(\w+)=", line)) == keys
+
+
+def test_what_the_example_adds_is_a_setting_too() -> None:
+    (patch,) = kustomization(UPGRADE)["patches"]
+    (added,) = yaml.safe_load(patch["patch"])
+
+    assert patch["target"] == {"kind": "Job", "name": "backhaul-topology"}
+    assert patch["target"]["name"] in [workload.name for workload in WORKLOADS]
+    assert added["path"] == "/spec/template/spec/containers/0/env/-"
+    assert added["value"]["name"] in Settings.variables()
