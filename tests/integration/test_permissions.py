@@ -207,6 +207,14 @@ async def test_what_a_user_needs_is_allowed_and_what_it_must_not_is_refused(urls
     assert facts.forbidden == forbidden
 
 
+async def test_who_may_write_what_it_may_not_read_is_refused_the_reading_alone(urls: Mapping[str, str]) -> None:
+    reading, writing = (Permission(each, "backhaul.control") for each in (Operation.READ, Operation.WRITE))
+
+    facts = await inspect_broker(urls["gateway"], [reading, writing])
+
+    assert facts.forbidden == {reading}
+
+
 async def test_what_roles_ask_for_when_they_start_is_what_their_users_may(urls: Mapping[str, str]) -> None:
     asked = {
         "gateway": needed_to_serve(gateway=True, ledger=False),

@@ -118,15 +118,22 @@ async def _forbidden(session: Session, permissions: Iterable[Permission]) -> fro
     one for the default exchange."""
     asked = list(permissions)
     configure, write, read = ([each for each in asked if each.operation is operation] for operation in Operation)
-    source = next((each.name for each in read), "")
     forbidden = {each for each in configure if not await _allowed(session, each, _declare(each.name))}
-    forbidden |= {each for each in write if not await _allowed(session, each, _unbind(each.name, source))}
+    forbidden |= {
+        each for each in write if not await _allowed(session, each, _unbind(each.name, _another(read, each.name)))
+    }
     writable = next((each.name for each in write if each.name and each not in forbidden), None)
     for each in read:
         question = _consume(each.name) if writable is None else _unbind(writable, each.name)
         if not await _allowed(session, each, question):
             forbidden.add(each)
     return frozenset(forbidden)
+
+
+def _another(read: Iterable[Permission], name: str) -> str:
+    """What to unbind `name` from: not from itself, or who may write to it and not read it would be refused in words
+    that say nothing of which."""
+    return next((each.name for each in read if each.name != name), "")
 
 
 async def _allowed(session: Session, permission: Permission, question: Frame) -> bool:
