@@ -5,26 +5,24 @@ from collections.abc import Awaitable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from backhaul.core.deadlines import Deadline
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 
 T = TypeVar("T")
 
-STORE_PATIENCE = timedelta(milliseconds=1600)
-_FAREWELL = timedelta(milliseconds=200)
+# A database that hangs does not let go of a connection in good order, either: that would take seconds.
+STORE_PATIENCE = Deadline(timedelta(milliseconds=1600), farewell=timedelta(milliseconds=200))
 BROKER_PATIENCE = timedelta(milliseconds=1500)
 
 
 async def answered(reply: Awaitable[T]) -> T:
     """What the store answers. Raises `StoreUnavailable` also if it does not answer in time."""
-    limit = STORE_PATIENCE.total_seconds()
     try:
-        # The first to run out gives up the answer, the second the good order in which the store would let go of its
-        # connection: of a database that hangs, that takes seconds.
-        async with asyncio.timeout(limit + _FAREWELL.total_seconds()), asyncio.timeout(limit):
+        with STORE_PATIENCE():
             return await reply
     except TimeoutError:
         raise StoreUnavailable(
-            f"the database did not answer within {limit} s: check its load and its connection"
+            f"the database did not answer within {STORE_PATIENCE.seconds} s: check its load and its connection"
         ) from None
 
 

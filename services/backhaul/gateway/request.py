@@ -1,6 +1,5 @@
 """One HTTP request as the endpoints see it: what they need of it, read when they ask for it."""
 
-import asyncio
 from datetime import timedelta
 from typing import TypeVar
 
@@ -9,6 +8,7 @@ from starlette.types import Receive, Scope
 
 from backhaul.core.acceptance import faults
 from backhaul.core.catalogue import decode
+from backhaul.core.deadlines import Deadline
 from backhaul.core.errors import Rejected
 from backhaul.gateway.identity import Identity
 from backhaul_contracts.problems import Fault, ProblemCode
@@ -16,7 +16,7 @@ from backhaul_contracts.wire import Json
 
 M = TypeVar("M", bound=BaseModel)
 
-_UPLOAD = timedelta(seconds=30)
+_UPLOAD = Deadline(timedelta(seconds=30))
 _THROWN_AWAY = 32 * 1024 * 1024
 
 
@@ -78,13 +78,13 @@ class Request:
             raise self._too_large()  # who asks first is told before anything is sent (RFC 9110 §10.1.1)
         body = bytearray()
         try:
-            async with asyncio.timeout(_UPLOAD.total_seconds()):
+            with _UPLOAD():
                 await self._read(body)
         except TimeoutError:
             if max(len(body), self._declared()) > self.body_limit:
                 raise self._too_large() from None
             raise Unread(
-                ProblemCode.MALFORMED_JSON, f"The body was not complete within {_UPLOAD.total_seconds():.0f} seconds."
+                ProblemCode.MALFORMED_JSON, f"The body was not complete within {_UPLOAD.seconds:.0f} seconds."
             ) from None
         if len(body) > self.body_limit:
             raise self._too_large()

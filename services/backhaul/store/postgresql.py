@@ -1,6 +1,5 @@
 """PostgreSQL: transactions on a pool of asyncpg connections."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
+from backhaul.core.deadlines import Deadline
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
 from backhaul.store import rights
 from backhaul.store.faults import WRITABLE, beginning, unavailable
@@ -18,12 +18,13 @@ from backhaul.store.urls import redacted
 
 _PARAMETERS = frozenset({"sslmode", "ssl", "target_session_attrs", "host", "port"})
 _CONNECTIONS = 10
-_PATIENCE = timedelta(seconds=6)
-"""The longest that a caller waits, for a connection and all answers together."""
 _FOR_A_CONNECTION = timedelta(seconds=3)
 _TO_CONNECT = timedelta(seconds=3)
 _FAREWELL = timedelta(milliseconds=200)
-_PING = timedelta(seconds=2)
+"""How long a connection may take to end in good order after its answer was given up."""
+_PATIENCE = Deadline(timedelta(seconds=6), farewell=_FAREWELL)
+"""The longest that a caller waits, for a connection and all answers together."""
+_PING = Deadline(timedelta(seconds=2), farewell=_FAREWELL)
 
 SESSION = {
     "statement_timeout": "5s",
@@ -80,11 +81,9 @@ class PostgresRunner:
     async def read(self, act: Callable[[Connection], T]) -> T:
         return await self._run(self._statements, act, _PATIENCE)
 
-    async def _run(self, engine: Engine, act: Callable[[Connection], T], patience: timedelta) -> T:
-        limit = patience.total_seconds()
+    async def _run(self, engine: Engine, act: Callable[[Connection], T], deadline: Deadline) -> T:
         try:
-            # The first to run out gives up the answer, the second the connection, which is closed in good order else.
-            async with asyncio.timeout(limit + _FAREWELL.total_seconds()), asyncio.timeout(limit):
+            with deadline():
                 return await greenlet_spawn(persist, engine, act)
         except Exception as error:
             outage = unavailable(error, self._name)

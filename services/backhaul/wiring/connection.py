@@ -27,7 +27,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.parser = _Parser(self, self.parser)  # type: ignore[assignment]
+        self.parser = _Parser(self)
         self._in_head = True
         self._in_body = False
         self._head_size = 0
@@ -111,31 +111,29 @@ class Connection(HttpToolsProtocol):
             self._impatience = None
 
 
-class _Parser:
+class _Parser(httptools.HttpRequestParser):
     """Where httptools takes all that follows a wish for another protocol for that protocol, even the body of the
-    request, this one reads the request anew without the wish."""
+    request, this one has it read anew without the wish, by another parser."""
 
-    __slots__ = ("_connection", "_parser")
+    __slots__ = ("_connection",)
 
-    def __init__(self, connection: Connection, parser: httptools.HttpRequestParser) -> None:
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
         self._connection = connection
-        self._parser = parser
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
 
-    def feed_data(self, data: bytes) -> None:
-        while True:
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]
+        reader = self
+        while True:  # a client may send any number of such wishes at once
             try:
-                self._parser.feed_data(data)
+                super(_Parser, reader).feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 if not self._connection.declines:
                     raise
                 data = self._connection.head_without_wish() + data[upgrade.args[0] :]
-                self._parser = httptools.HttpRequestParser(self._connection)
-                self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+                reader = self._connection.parser = _Parser(self._connection)
             else:
                 return
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
 
 
 def _rest_of(connection: bytes) -> bytes:

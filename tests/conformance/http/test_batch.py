@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backhaul.core.deadlines import Deadline
 from backhaul.gateway import patience
 from backhaul_contracts.problems import Problem
 from tests.conformance.http.stage import Stage, body
@@ -100,7 +101,7 @@ async def test_a_batch_that_asks_the_store_for_much_takes_its_time(
         return await snapshot(*task)
 
     monkeypatch.setattr(stage.store, "snapshot", slow)
-    monkeypatch.setattr(patience, "STORE_PATIENCE", timedelta(milliseconds=500))
+    monkeypatch.setattr(patience, "STORE_PATIENCE", Deadline(timedelta(milliseconds=500)))
 
     answer = await stage.http.post("/v1/tasks/batch", json={"tasks": [body(parent_id=parent_id)] * 20})
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from backhaul.core.deadlines import Deadline
 from backhaul.gateway import request
 from backhaul.wiring import connection
 from tests.conformance.http.stage import Stage
@@ -108,7 +109,7 @@ async def test_who_sends_far_too_much_and_listens_only_then_is_told(stage: Stage
 
 
 async def test_who_sends_a_body_too_slowly_is_told_and_let_go(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request, "_UPLOAD", timedelta(milliseconds=50))
+    monkeypatch.setattr(request, "_UPLOAD", Deadline(timedelta(milliseconds=50)))
 
     said = await answer(stage, POST + b"Content-Length: 10\r\n\r\n{")
 
@@ -176,6 +177,14 @@ async def test_who_would_like_http_2_keeps_the_body_and_the_connection(stage: St
     )
 
     assert statuses(said) == [202, 202, 200, 200]
+
+
+async def test_any_number_of_wishes_for_another_protocol_may_come_at_once(stage: Stage) -> None:
+    wishes = (GET + WISHES_FOR_HTTP_2 + b"\r\n") * 1_200
+
+    said = await answer(stage, wishes + GET + CLOSE + b"\r\n")
+
+    assert statuses(said) == [200] * 1_201
 
 
 async def test_a_body_counts_for_nothing_in_the_head_behind_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
