@@ -13,7 +13,7 @@ from backhaul.core.clock import Clock, to_ms
 from backhaul.core.errors import Rejected
 from backhaul.core.fingerprint import fingerprint
 from backhaul.core.ports.store import Store
-from backhaul.core.record import Caller, Draft, RawJson, Record
+from backhaul.core.record import Caller, Draft, RawJson, new_record
 from backhaul.core.replies import ReplyTo, noted
 from backhaul.core.webhooks import WebhookRules
 from backhaul_contracts import codec
@@ -142,7 +142,7 @@ def _draft(
     wanted: SubmitTask, spec: KindSpec, key: str | None, origin: Origin, now: datetime, webhook: RawJson | None
 ) -> Draft:
     starts = _starts(wanted, now)
-    record = Record(
+    record = new_record(
         id=new_task_id(to_ms(now)),
         tenant=origin.tenant,
         kind=spec.kind,

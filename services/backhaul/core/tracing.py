@@ -5,7 +5,7 @@ at it, to the tasks that an attempt submits, and to webhooks. Without a tracer i
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import datetime
 from enum import StrEnum
@@ -96,12 +96,21 @@ def trace_id(traceparent: str | None) -> str | None:
     return None if traceparent is None else traceparent.split("-", 2)[1]
 
 
-@contextmanager
-def facts(traceparent: str | None = None, **known: str | int) -> Iterator[None]:
+def facts(traceparent: str | None = None, **known: str | int) -> AbstractContextManager[None]:
     """Have every line that is logged inside the block tell these, and the trace."""
     trace = trace_id(traceparent)
-    reset = FACTS.set({**FACTS.get(), **known, **({} if trace is None else {"trace_id": trace})})
+    if trace is not None:
+        known["trace_id"] = trace
+    return _told(known) if known else _NOTHING_NEW
+
+
+@contextmanager
+def _told(known: Mapping[str, str | int]) -> Iterator[None]:
+    reset = FACTS.set({**FACTS.get(), **known})
     try:
         yield
     finally:
         FACTS.reset(reset)
+
+
+_NOTHING_NEW = nullcontext()

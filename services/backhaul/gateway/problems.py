@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from time import perf_counter
@@ -91,12 +91,12 @@ class Faults:
         started = False
         began = perf_counter()
 
-        async def watched(message: Message) -> None:
+        def watched(message: Message) -> Awaitable[None]:
             nonlocal started
             if not started:
                 started = True
                 self._note(scope, message, began)
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, watched)

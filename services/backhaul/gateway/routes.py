@@ -165,10 +165,10 @@ class Route(APIRoute):
 def _telling(send: Send, headers: list[Header]) -> Send:
     """`send`, which adds headers to the answer."""
 
-    async def told(message: Message) -> None:
+    def told(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], *headers]
-        await send(message)
+        return send(message)
 
     return told
 

@@ -99,7 +99,7 @@ _BY_ID = _SNAPSHOTS.join(_names.table, tasks.c.id == _names.c.id)
 
 def accept(connection: Connection, drafts: Sequence[Draft], rules: Rules) -> tuple[list[Admission], Dispatch]:
     """See `Store.accept`."""
-    drafts = [replace(draft, record=rounded(draft.record)) for draft in drafts]
+    drafts = [_rounded(draft) for draft in drafts]
     welcome = _welcome(connection, drafts)
     changes, standing = _stand(connection, [draft for draft in welcome if draft is not None])
     admissions = [
@@ -108,6 +108,11 @@ def accept(connection: Connection, drafts: Sequence[Draft], rules: Rules) -> tup
     ]
     joined = joining.join(connection, welcome, admissions, rules)
     return admissions, journal.write(connection, [*changes, *joined])
+
+
+def _rounded(draft: Draft) -> Draft:
+    record = rounded(draft.record)
+    return draft if record is draft.record else replace(draft, record=record)
 
 
 def _welcome(connection: Connection, drafts: Sequence[Draft]) -> list[Draft | None]:

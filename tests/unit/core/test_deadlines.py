@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
@@ -20,9 +21,8 @@ async def forever() -> None:
 async def test_what_takes_too_long_is_given_up() -> None:
     begun = time.monotonic()
 
-    with pytest.raises(TimeoutError):
-        with Deadline(SHORT)():
-            await forever()
+    with pytest.raises(TimeoutError), Deadline(SHORT)():
+        await forever()
 
     assert 0.02 <= time.monotonic() - begun < 1
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
@@ -33,9 +33,8 @@ async def test_what_ends_in_time_is_left_alone() -> None:
 
     with deadline():
         await asyncio.sleep(0)
-    with pytest.raises(TimeoutError):  # and by now the time of the first is up, too
-        with deadline():
-            await forever()
+    with pytest.raises(TimeoutError), deadline():  # and by now the time of the first is up, too
+        await forever()
 
 
 async def test_each_has_the_whole_time_from_its_own_beginning() -> None:
@@ -44,9 +43,8 @@ async def test_each_has_the_whole_time_from_its_own_beginning() -> None:
 
     async def wait() -> None:
         begun = time.monotonic()
-        with pytest.raises(TimeoutError):
-            with deadline():
-                await forever()
+        with pytest.raises(TimeoutError), deadline():
+            await forever()
         lengths.append(time.monotonic() - begun)
 
     first = asyncio.ensure_future(wait())
@@ -100,48 +98,44 @@ async def test_who_is_cancelled_as_the_time_runs_out_is_cancelled() -> None:
 
 
 async def test_an_error_of_the_block_comes_out_as_it_is() -> None:
-    with pytest.raises(KeyError):
-        with Deadline(SHORT)():
-            raise KeyError
+    with pytest.raises(KeyError), Deadline(SHORT)():
+        raise KeyError
+
+
+async def in_good_order(ended: list[bool], parting: Awaitable[None]) -> None:
+    """Waits, and when that is given up for `parting`."""
+    try:
+        await forever()
+    finally:
+        try:
+            await parting
+        finally:
+            ended.append(True)
 
 
 async def test_what_does_not_end_in_good_order_is_given_up_after_a_farewell() -> None:
-    ended = []
+    ended: list[bool] = []
 
-    with pytest.raises(TimeoutError):
-        with Deadline(SHORT, farewell=SHORT)():
-            try:
-                await forever()
-            finally:
-                try:
-                    await forever()
-                finally:
-                    ended.append(True)
+    with pytest.raises(TimeoutError), Deadline(SHORT, farewell=SHORT)():
+        await in_good_order(ended, forever())
 
     assert ended == [True]
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
 
 async def test_what_ends_in_good_order_is_given_the_time_for_it() -> None:
-    ended = []
+    ended: list[bool] = []
 
-    with pytest.raises(TimeoutError):
-        with Deadline(SHORT, farewell=LONG)():
-            try:
-                await forever()
-            finally:
-                await asyncio.sleep(0)
-                ended.append(True)
+    with pytest.raises(TimeoutError), Deadline(SHORT, farewell=LONG)():
+        await in_good_order(ended, asyncio.sleep(0))
 
     assert ended == [True]
 
 
 async def test_the_shorter_of_two_is_the_one_that_runs_out() -> None:
     for outer, inner in ((SHORT, LONG), (LONG, SHORT)):
-        with pytest.raises(TimeoutError):
-            with Deadline(outer)():
-                with Deadline(inner)():
-                    await forever()
+        with pytest.raises(TimeoutError), Deadline(outer)(), Deadline(inner)():
+            await forever()
 
 
 def test_it_serves_one_event_loop_after_another() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backhaul.core.commands import Cancel, Expire, GiveUp, Lose, Release, Rerun, TakeBack
-from backhaul.core.record import Draft, RawJson, Record, assemble, evolve
+from backhaul.core.record import Draft, RawJson, Record
 from backhaul.core.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
 from backhaul_contracts import codec
 from backhaul_contracts.failures import Failure
@@ -292,16 +292,6 @@ def test_a_log_that_is_full_takes_the_end_of_the_task_all_the_same() -> None:
     assert isinstance(refusal, Refusal)
     assert refusal.ruling is Ruling.REFUSED
     assert [name for name, _ in told(advance(task, SucceededReport(**of(task)), NOW, rules))] == ["succeeded"]
-
-
-def test_records_are_copied_and_assembled_field_by_field() -> None:
-    task = running(key="k")
-
-    assert evolve(task) == task
-    assert evolve(task, seq=99, key=None) == Record(
-        **{**{name: getattr(task, name) for name in task.__slots__}, "seq": 99, "key": None}
-    )
-    assert assemble(getattr(task, name) for name in task.__slots__) == task
 
 
 def test_a_handler_that_calls_its_failure_lost_has_lost_nothing() -> None:
