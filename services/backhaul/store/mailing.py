@@ -2,7 +2,6 @@
 
 Who takes a delivery moves the time at which it is due behind its lease: so those of a notifier that has died come up
 again by themselves. Targets are looked at one by one, so a long row of deliveries to one of them hides no other, and
-tenants take turns, so very many targets of one of them hide none of another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    func,
     literal_column,
     select,
     update,
@@ -36,34 +34,6 @@ MOST_AT_ONCE = 10_000
 
 _now = select(store_now()).scalar_subquery()
 _most = bindparam("most", type_=Integer)
-
-# One step along the index for each target, as for queues.
-_first = select(func.min(deliveries.c.target).label("target")).where(IS_PENDING).cte("targets", recursive=True)
-_next = select(func.min(deliveries.c.target)).where(IS_PENDING, deliveries.c.target > _first.c.target).scalar_subquery()
-_TARGETS = _first.union_all(select(_next).where(_first.c.target.is_not(None)))
-_due_at = (
-    select(func.min(deliveries.c.next_at))
-    .where(IS_PENDING, deliveries.c.target == _TARGETS.c.target)
-    .correlate(_TARGETS)
-    .scalar_subquery()
-)
-_standing = (
-    select(_TARGETS.c.target, _due_at.label("due_at")).where(_TARGETS.c.target.is_not(None)).subquery("standing")
-)
-_whose = (
-    select(deliveries.c.tenant)
-    .where(IS_PENDING, deliveries.c.target == _standing.c.target)
-    .order_by(deliveries.c.next_at)
-    .limit(1)
-    .correlate(_standing)
-    .scalar_subquery()
-)
-_due = (
-    select(_standing.c.target, _standing.c.due_at, _whose.label("tenant")).where(_standing.c.due_at <= _now).subquery()
-)
-_turn = func.row_number().over(partition_by=_due.c.tenant, order_by=_due.c.due_at)
-DUE = select(_due.c.target).order_by(_turn, _due.c.due_at).limit(_most)
-"""The targets of what is due, the tenants in turn: of each the one that waits longest first."""
 
 OF_TARGET = (
     select(deliveries)
@@ -131,11 +101,6 @@ _over = (
     .limit(_most)
 )
 _PURGE = delete(deliveries).where(deliveries.c.id.in_(_over))
-
-
-def due(connection: Connection, most: int) -> Sequence[str]:
-    """The targets of what is due."""
-    return connection.execute(DUE, {"most": most}).scalars().all()
 
 
 def take(

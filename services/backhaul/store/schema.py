@@ -245,6 +245,9 @@ def _where(column: Column[Any]) -> dict[str, Any]:
 
 IS_ENABLED = endpoints.c.disabled.is_(None)
 IS_PENDING = deliveries.c.state == literal_column("'pending'")
+IS_NEXT = and_(IS_PENDING, deliveries.c.target != literal_column("''"))
+"""Every pending delivery is, but only the look for the earliest says so: no statement about one target is planned along
+the index of all times, which would look short while there is but one."""
 
 _KEYED = tasks.c.key.is_not(None)
 _PARENTED = tasks.c.parent_id.is_not(None)
@@ -281,6 +284,7 @@ Index(
     postgresql_where=IS_PENDING,
     sqlite_where=IS_PENDING,
 )
+Index("deliveries_next", deliveries.c.next_at, postgresql_where=IS_NEXT, sqlite_where=IS_NEXT)
 Index("deliveries_of_endpoint", deliveries.c.endpoint_id, deliveries.c.id, **_where(deliveries.c.endpoint_id))
 Index("deliveries_of_task", deliveries.c.task_id, deliveries.c.id, **_where(deliveries.c.task_id))
 Index("deliveries_ended", deliveries.c.ended_at, **_where(deliveries.c.ended_at))

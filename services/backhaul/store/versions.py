@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from backhaul.core.errors import ConfigurationError
 from backhaul.store.schema import METADATA
 
-HEAD = "0007"
+HEAD = "0008"
 """The first two digits are the generation: within one, migrations only add what older statements do without."""
 GENERATION = "00"
 """The last generation that statements of this version fit. It runs ahead of that of `HEAD` in the version that no

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, Endpoint, Mail, Postmark
-from backhaul.store import endpoints, mailing
+from backhaul.store import duemail, endpoints, mailing
 from backhaul.store.runner import Runner
 
 
@@ -13,6 +13,8 @@ class SqlWebhookStore:
     """`backhaul.core.ports.webhooks.WebhookStore` on a SQL database."""
 
     _runner: Runner
+    _looked_at = ""
+    """The last target that a look for what is due has come to."""
 
     async def tenant_secret(self, tenant: str, proposal: str) -> str:
         return await self._runner.transact(partial(endpoints.tenant_secret, tenant=tenant, proposal=proposal))
@@ -45,7 +47,7 @@ class SqlWebhookStore:
 
     async def take_mail(self, room: int, most: Mapping[str, int], usual: int, lease: timedelta) -> list[Mail]:
         # Looking costs no transaction: mostly there is nothing.
-        found = await self._runner.read(partial(mailing.due, most=room + len(most)))
+        found, self._looked_at = await self._runner.read(partial(duemail.due, after=self._looked_at))
         targets = [target for target in found if most.get(target, usual) > 0]
         if not targets or room < 1:
             return []

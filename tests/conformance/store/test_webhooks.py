@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from backhaul.core.commands import Cancel
 from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, DeliveryState, Endpoint, Mail, Postmark
 from backhaul.core.record import RawJson
-from backhaul.store import SqlStore
+from backhaul.store import SqlStore, duemail
 from backhaul_contracts.ids import TaskId, new_id
 from tests.conformance.store.given import draft
 
@@ -156,6 +158,24 @@ async def test_a_long_row_of_deliveries_to_one_target_hides_no_other(store: SqlS
     assert sorted(mail.target for mail in few) == ["https://quick.example"] + ["https://slow.example"] * 2
     assert rest == []
     assert [mail.target for mail in more] == ["https://slow.example"]
+
+
+async def test_no_row_is_so_long_that_it_hides_others_for_good(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duemail, "MOST_DELIVERIES", 2)
+    monkeypatch.setattr(duemail, "MOST_TARGETS", 1)
+    for _ in range(3):
+        await ended(store, webhook=webhook("https://slow.example/"))
+
+    found = []
+    for _ in range(2):  # the second time the looks begin anew
+        for name in ("a", "b"):
+            await ended(store, webhook=webhook(f"https://quick-{name}.example/"))
+        looks = [await store.take_mail(ALL, {"https://slow.example": 0}, 2, LEASE) for _ in range(4)]
+        found.append(sorted(mail.target for look in looks for mail in look))
+
+    assert found == [["https://quick-a.example", "https://quick-b.example"]] * 2
 
 
 async def test_a_tenant_with_very_many_targets_hides_no_other_tenant(store: SqlStore) -> None:
