@@ -52,7 +52,7 @@ class Event(Wire):
 
 
 LARGEST_PAGE = 8 * 1024 * 1024
-"""How many bytes of data a page of a log holds: the event that makes it so large is its last one."""
+"""How many bytes of data a page of a log, or of a list of tasks, holds: what makes it so large is the last of it."""
 
 
 class EventPage(Wire):

@@ -46,7 +46,7 @@ class Remainder:
 
     async def collect(self) -> None:
         """Write down every task with its log, and what is left beside them."""
-        for snapshot in await self._store.find(TaskQuery(tenant="default", limit=_MOST)):
+        for snapshot in (await self._store.find(TaskQuery(tenant="default", limit=_MOST))).tasks:
             record = snapshot.record
             self.keys.add(record.key)
             self._witness.see(_final(snapshot))

@@ -1,6 +1,5 @@
 """Reading tasks: one, its result, a list; and deleting one."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from starlette.types import ASGIApp
@@ -53,10 +52,9 @@ class Tasks:
 
     async def find(self, request: Request) -> ASGIApp:
         query = task_query(request, tenant_of(request))
-        found = await answered(self._gateway.store.find(replace(query, limit=query.limit + 1)))
-        page = found[: query.limit]
-        next_cursor = cursor_behind(page[-1].record.id) if len(found) > len(page) else None
-        shown = (self._gateway.shown(snapshot, request.identity) for snapshot in page)
+        found = await answered(self._gateway.store.find(query))
+        next_cursor = cursor_behind(found.tasks[-1].record.id) if found.more else None
+        shown = (self._gateway.shown(snapshot, request.identity) for snapshot in found.tasks)
         return Reply(200, page_json(shown, next_cursor))
 
     async def delete(self, request: Request) -> ASGIApp:

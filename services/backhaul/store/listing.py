@@ -1,23 +1,26 @@
-"""Listing: a page of tasks, newest first. First the ids, read along an index; then the tasks.
+"""Listing: a page of tasks, newest first. First the ids, read along an index; then the tasks, as many as memory bears.
 
 The id is the order of time, so a page goes on below the last id of the one before. What drives the search is the
 narrowest that is asked for: metadata, else status, else what never changes of a task.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, func, select
 
 from backhaul.core.clock import to_ms
-from backhaul.core.ports.store import TaskQuery
-from backhaul.core.record import Snapshot
+from backhaul.core.ports.store import Listed, TaskQuery
+from backhaul.store.functions import stored_size
 from backhaul.store.metadata import value_hash
 from backhaul.store.reading import snapshots
+from backhaul.store.records import TASK_IDS
 from backhaul.store.schema import states, status_in, task_metadata, tasks
+from backhaul_contracts.events import LARGEST_PAGE
 from backhaul_contracts.ids import TaskId, new_task_id
 from backhaul_contracts.tasks import Status
 
@@ -26,11 +29,28 @@ _SLACK = timedelta(minutes=1)
 """An id may be made a little before or after the moment that its task calls its creation."""
 
 
-def find(connection: Connection, query: TaskQuery) -> list[Snapshot]:
+SIZES = (
+    select(tasks.c.id, stored_size(tasks.c.input) + func.coalesce(stored_size(states.c.result), 0))
+    .join_from(TASK_IDS.table, tasks, tasks.c.id == TASK_IDS.c.task_id)
+    .join(states, states.c.task_id == TASK_IDS.c.task_id)
+)
+"""How large the payloads of these tasks are that a list shows."""
+
+
+def find(connection: Connection, query: TaskQuery) -> Listed:
     """See `Store.find`. `created_after` includes its moment, `created_before` does not, so that ranges join up."""
-    pages = [connection.scalars(page(query, status)) for status in set(query.statuses) or (None,)]
-    newest = islice(merge(*pages, reverse=True), query.limit)
-    return snapshots(connection, [TaskId(task_id) for task_id in newest])
+    one_more = replace(query, limit=query.limit + 1)
+    pages = [connection.scalars(page(one_more, status)) for status in set(query.statuses) or (None,)]
+    newest = [TaskId(task_id) for task_id in islice(merge(*pages, reverse=True), one_more.limit)]
+    shown = _bearable(connection, newest[: query.limit])
+    return Listed(snapshots(connection, shown), more=len(shown) < len(newest))
+
+
+def _bearable(connection: Connection, task_ids: list[TaskId]) -> list[TaskId]:
+    """The first of these, up to the one that makes a page of them large."""
+    sizes = {row[0]: row[1] for row in connection.execute(SIZES, TASK_IDS.values(task_ids))}
+    before = accumulate((sizes.get(task_id, 0) for task_id in task_ids), initial=0)
+    return [task_id for task_id, size in zip(task_ids, before, strict=False) if size < LARGEST_PAGE]
 
 
 def page(query: TaskQuery, status: Status | None) -> Select[Any]:

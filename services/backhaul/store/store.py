@@ -7,7 +7,7 @@ from functools import partial
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.census import Census
 from backhaul.core.commands import Command, Lose
-from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, KindId, Leases, TaskQuery
+from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, KindId, Leases, Listed, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Refusal, Rules
 from backhaul.store import (
@@ -102,7 +102,7 @@ class SqlStore(SqlWebhookStore):
             return set()
         return await self._runner.read(partial(reading.unfinished, task_ids=task_ids))
 
-    async def find(self, query: TaskQuery) -> list[Snapshot]:
+    async def find(self, query: TaskQuery) -> Listed:
         return await self._runner.read(partial(listing.find, query=query))
 
     async def forget(self, tenant: str, task_id: TaskId) -> Record | None:

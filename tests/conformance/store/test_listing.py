@@ -11,9 +11,21 @@ from backhaul.core.ports.store import TaskQuery
 from backhaul.core.record import RawJson, Record
 from backhaul.store import SqlStore
 from backhaul_contracts import codec
+from backhaul_contracts.events import LARGEST_PAGE
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.tasks import Status
-from tests.conformance.store.given import FUTURE, PAST, accepted, advanced, claim, draft, granted, ids
+from tests.conformance.store.given import (
+    FUTURE,
+    PAST,
+    accepted,
+    advanced,
+    claim,
+    draft,
+    granted,
+    ids,
+    records,
+    succeeded,
+)
 
 PARENT = new_task_id()
 
@@ -70,7 +82,7 @@ async def test_all_conditions_hold_of_what_is_listed(
 ) -> None:
     query = TaskQuery(**{"tenant": "default", **conditions})
 
-    found = await store.find(query)
+    found = (await store.find(query)).tasks
 
     assert ids(found) == [tasks[n].id for n in expected]
 
@@ -78,9 +90,9 @@ async def test_all_conditions_hold_of_what_is_listed(
 async def test_a_range_of_creation_begins_with_its_first_moment_and_ends_before_its_last(
     store: SqlStore, tasks: list[Record]
 ) -> None:
-    found = await store.find(
-        TaskQuery("default", created_after=tasks[1].created_at, created_before=tasks[3].created_at)
-    )
+    query = TaskQuery("default", created_after=tasks[1].created_at, created_before=tasks[3].created_at)
+
+    found = (await store.find(query)).tasks
 
     assert ids(found) == [tasks[2].id, tasks[1].id]
 
@@ -89,7 +101,7 @@ async def test_what_is_listed_is_whole_and_as_it_is_now(store: SqlStore) -> None
     await accepted(store, draft(input='{"n":1}'))
     answer = await granted(store, claim())
 
-    found = await store.find(TaskQuery("default"))
+    found = (await store.find(TaskQuery("default"))).tasks
 
     assert found == list(answer.snapshots)
 
@@ -117,7 +129,7 @@ async def test_pages_join_without_a_gap_or_a_repeat_while_tasks_are_added(
 
     pages = []
     for _ in range(4):
-        page = ids(await store.find(query))
+        page = ids((await store.find(query)).tasks)
         pages.append(page)
         await accepted(store, fresh())
         query = replace(query, before=page[-1] if page else query.before)
@@ -126,12 +138,31 @@ async def test_pages_join_without_a_gap_or_a_repeat_while_tasks_are_added(
     assert [task_id for page in pages for task_id in page] == [record.id for record in reversed(tasks)]
 
 
+async def test_a_page_is_bounded_in_bytes_and_never_empty(store: SqlStore) -> None:
+    half = "x" * (LARGEST_PAGE // 2)
+    large = f'"{half}"'
+    tasks = await accepted(
+        store, draft(), draft(input=large, priority=1), draft(input=large), draft(input=large), draft()
+    )
+    (most_urgent,) = records(await granted(store, claim()))
+    await advanced(store, succeeded(most_urgent, result=half))
+    query = TaskQuery("default", limit=100)
+
+    pages, more = [], True
+    while more:
+        found, more = await store.find(query)
+        pages.append(ids(found))
+        query = replace(query, before=pages[-1][-1])
+
+    assert pages == [[tasks[n].id for n in page] for page in ([4, 3, 2], [1], [0])]
+
+
 async def test_a_long_value_is_found_by_all_of_it(store: SqlStore) -> None:
     long = "😀" * 1_000
     (record,) = await accepted(store, draft(metadata=labelled(text=long)))
 
-    found = await store.find(TaskQuery("default", metadata={"text": long}))
-    nearly = await store.find(TaskQuery("default", metadata={"text": long[:-1]}))
+    found = (await store.find(TaskQuery("default", metadata={"text": long}))).tasks
+    nearly = (await store.find(TaskQuery("default", metadata={"text": long[:-1]}))).tasks
 
     assert ids(found) == [record.id]
     assert nearly == []
@@ -140,5 +171,5 @@ async def test_a_long_value_is_found_by_all_of_it(store: SqlStore) -> None:
 async def test_a_moment_before_all_time_lists_nothing_older(store: SqlStore, tasks: list[Record]) -> None:
     ancient = PAST - timedelta(days=365 * 1_900)
 
-    assert await store.find(TaskQuery("default", created_before=ancient)) == []
-    assert len(await store.find(TaskQuery("default", created_after=ancient))) == 4
+    assert (await store.find(TaskQuery("default", created_before=ancient))).tasks == []
+    assert len((await store.find(TaskQuery("default", created_after=ancient))).tasks) == 4

@@ -46,7 +46,8 @@ BIG = {"tasks", "states", "events", "task_metadata"}
 
 
 def finds(**conditions: Any) -> Request:
-    return lambda store: store.find(TaskQuery("default", **conditions))
+    """A page of 49, and one more that shows whether it is the last."""
+    return lambda store: store.find(TaskQuery("default", limit=49, **conditions))
 
 
 REQUESTS: dict[str, Request] = {

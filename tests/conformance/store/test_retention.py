@@ -37,7 +37,7 @@ async def test_a_done_task_is_deleted_with_all_that_was_kept_of_it(store: SqlSto
     assert await store.snapshot("default", record.id) is None
     assert await log(store, record.id) == []
     assert await store.seqs([record.id]) == {}
-    assert await store.find(TaskQuery("default", metadata={"colour": "blue"})) == []
+    assert (await store.find(TaskQuery("default", metadata={"colour": "blue"}))).tasks == []
     assert await store.forget("default", record.id) is None
 
 
@@ -68,8 +68,8 @@ async def test_tasks_are_deleted_when_their_retention_is_over(store: SqlStore, f
     count = await store.purge(10)
 
     assert count == 1
-    assert ids(await store.find(TaskQuery("default"))) == [running.id, kept.id]
-    assert ids(await store.find(TaskQuery("default", metadata={"colour": "blue"}))) == [kept.id]
+    assert ids((await store.find(TaskQuery("default"))).tasks) == [running.id, kept.id]
+    assert ids((await store.find(TaskQuery("default", metadata={"colour": "blue"}))).tasks) == [kept.id]
     assert await log(store, over.id) == []
 
 

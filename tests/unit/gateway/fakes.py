@@ -11,7 +11,7 @@ from backhaul.core.clock import Clock
 from backhaul.core.commands import Command
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.ports.broker import Message
-from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, Leases, TaskQuery
+from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, Leases, Listed, TaskQuery
 from backhaul.core.record import Draft, Event, Record, Snapshot
 from backhaul.core.transitions import Change, Lease, Refusal, Rules
 from backhaul_contracts.beats import Beat
@@ -148,10 +148,11 @@ class FakeStore:
         await self._called("seqs")
         return {task_id: self.tasks[task_id].record.seq for task_id in task_ids if task_id in self.tasks}
 
-    async def find(self, query: TaskQuery) -> list[Snapshot]:
+    async def find(self, query: TaskQuery) -> Listed:
         await self._called("find")
         found = [task for task in self.tasks.values() if query.before is None or task.record.id < query.before]
-        return sorted(found, key=lambda task: task.record.id, reverse=True)[: query.limit]
+        newest = sorted(found, key=lambda task: task.record.id, reverse=True)
+        return Listed(newest[: query.limit], more=len(newest) > query.limit)
 
     async def forget(self, tenant: str, task_id: TaskId) -> Record | None:
         await self._called("forget")

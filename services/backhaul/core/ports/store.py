@@ -9,7 +9,7 @@ and repeating the call is always safe.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.census import Census
@@ -133,6 +133,13 @@ class TaskQuery:
     limit: int = 50
 
 
+class Listed(NamedTuple):
+    """A page of tasks, and whether there are `more` behind it."""
+
+    tasks: list[Snapshot]
+    more: bool
+
+
 class Store(WebhookStore, Protocol):
     """See the module's docstring for what holds of every method."""
 
@@ -212,8 +219,9 @@ class Store(WebhookStore, Protocol):
         """Those of these tasks that exist and are not done."""
         ...
 
-    async def find(self, query: TaskQuery) -> list[Snapshot]:
-        """A page of tasks. Every condition is answered from an index."""
+    async def find(self, query: TaskQuery) -> Listed:
+        """A page of tasks; it ends early with the one that makes it `LARGEST_PAGE`. Every condition is answered from
+        an index."""
         ...
 
     async def forget(self, tenant: str, task_id: TaskId) -> Record | None:
