@@ -167,10 +167,14 @@ REPLIES: Batch[ClaimAnswered | BeatAnswered | ReportAnswered] = Batch(WorkerMess
 CONTROL: Batch[StopAsked] = Batch(StopAsked)
 
 
-def write_batch(source: str, type: type[CloudEvent], items: Iterable[BaseModel]) -> bytes:
-    """The items, each as `data` of a CloudEvent of `type`, as one batch. `source` is a URI path of our own making."""
+def write_batch(source: str, type: type[CloudEvent], items: Iterable[BaseModel | str]) -> bytes:
+    """The items, each as `data` of a CloudEvent of `type`, as one batch. `source` is a URI path of our own making.
+
+    An item that is a text already is the JSON of a model.
+    """
     name = type.model_fields["type"].default
     batch = new_id("msg")
     head = f'{{"specversion":"1.0","source":"{source}","type":"{name}","id":"{batch}-'
-    events = [f'{head}{n}","data":{item.model_dump_json()}}}' for n, item in enumerate(items)]
+    texts = [item if isinstance(item, str) else item.model_dump_json() for item in items]
+    events = [f'{head}{n}","data":{text}}}' for n, text in enumerate(texts)]
     return f"[{','.join(events)}]".encode()

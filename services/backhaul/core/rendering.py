@@ -52,9 +52,9 @@ def task_parts(record: Record, token: str | None = None) -> TaskParts:
 
 def _times(record: Record) -> str:
     return (
-        f'"created_at":{_time(record.created_at)},"scheduled_for":{_time(_scheduled_for(record))},'
-        f'"started_at":{_time(record.started_at)},"finished_at":{_time(record.finished_at)},'
-        f'"expires_at":{_time(record.expires_at)},"retained_until":{_time(record.retained_until)}'
+        f'"created_at":{json_time(record.created_at)},"scheduled_for":{json_time(_scheduled_for(record))},'
+        f'"started_at":{json_time(record.started_at)},"finished_at":{json_time(record.finished_at)},'
+        f'"expires_at":{json_time(record.expires_at)},"retained_until":{json_time(record.retained_until)}'
     )
 
 
@@ -67,7 +67,7 @@ def _cancel(record: Record) -> str:
     if record.cancel_requested_at is None:
         return "null"
     return (
-        f'{{"requested_at":{_time(record.cancel_requested_at)},"reason":{json_text(record.cancel_reason)},'
+        f'{{"requested_at":{json_time(record.cancel_requested_at)},"reason":{json_text(record.cancel_reason)},'
         f'"outcome":{json_text(record.cancel_outcome)}}}'
     )
 
@@ -99,11 +99,12 @@ def _task_event(type: str, snapshot: Snapshot, at: datetime, token: str | None) 
     record = snapshot.record
     return (
         f'{{"task_id":"{record.id}","seq":{record.seq},"attempt":{record.attempt},"type":"{type}",'
-        f'"time":{_time(at)},"data":{task_json(snapshot, token)}}}'
+        f'"time":{json_time(at)},"data":{task_json(snapshot, token)}}}'
     )
 
 
-def _time(moment: datetime | None) -> str:
+def json_time(moment: datetime | None) -> str:
+    """A moment, or null."""
     return "null" if moment is None else f'"{format_time(moment)}"'
 
 

@@ -10,10 +10,14 @@ from backhaul.core import topology
 from backhaul.core.batching import Inbox, portions
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.broker import Broker, Message
+from backhaul.core.record import RawJson
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH, CloudEvent
 from backhaul_contracts.messages import write_batch
 
 _log = logging.getLogger("backhaul.ledger")
+
+Data = BaseModel | RawJson
+"""What an answer says: as a model, or as the JSON of one."""
 
 _LARGEST = 8 * 1024 * 1024
 """RabbitMQ 4 refuses messages of more than 16 MiB, and a mailbox holds 64."""
@@ -23,7 +27,7 @@ _LARGEST = 8 * 1024 * 1024
 class _Answer:
     worker_id: str
     event: type[CloudEvent]
-    data: BaseModel
+    data: Data
 
 
 class Answers:
@@ -34,7 +38,7 @@ class Answers:
         self._source = source
         self._inbox: Inbox[_Answer] = Inbox(2_000)
 
-    def send(self, worker_id: str | None, event: type[CloudEvent], data: BaseModel) -> None:
+    def send(self, worker_id: str | None, event: type[CloudEvent], data: Data) -> None:
         """Returns at once. Without a worker id nobody waits for the answer."""
         if worker_id is not None:
             self._inbox.put(_Answer(worker_id, event, data))
@@ -49,13 +53,13 @@ class Answers:
                 _log.info("%d answers were lost, their workers will ask again: %s", len(answers), error)
 
     def _messages(self, answers: Iterable[_Answer]) -> Iterable[Message]:
-        groups: dict[tuple[str, type[CloudEvent]], list[BaseModel]] = {}
+        groups: dict[tuple[str, type[CloudEvent]], list[Data]] = {}
         for answer in answers:
             groups.setdefault((answer.worker_id, answer.event), []).append(answer.data)
         for (worker_id, event), items in groups.items():
             yield from self._joined(worker_id, event, items)
 
-    def _joined(self, worker_id: str, event: type[CloudEvent], items: Sequence[BaseModel]) -> Iterable[Message]:
+    def _joined(self, worker_id: str, event: type[CloudEvent], items: Sequence[Data]) -> Iterable[Message]:
         """One message, or more if it would be too large."""
         body = write_batch(self._source, event, items)
         if len(body) > _LARGEST and len(items) > 1:

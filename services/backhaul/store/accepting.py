@@ -228,7 +228,7 @@ def _state_row(change: Change) -> dict[str, Any]:
         "version": record.version,
         "queue": record.queue,
         "priority": record.priority,
-        "status": record.status,
+        "status": str(record.status),
         "seq": record.seq,
         "not_before": milliseconds(record.not_before),
         "expires_at": milliseconds(record.expires_at),

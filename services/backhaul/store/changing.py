@@ -100,7 +100,7 @@ def _last(changes: Sequence[Change]) -> list[dict[str, Any]]:
 def _row(record: Record, checkpoint: str | None, result: str | None) -> dict[str, Any]:
     return {
         "task_id": record.id,
-        "status": record.status,
+        "status": str(record.status),  # a member of an enum is written in more steps
         "attempt": record.attempt,
         "failures": record.failures,
         "losses": record.losses,

@@ -111,7 +111,7 @@ def _row(event: Event) -> dict[str, Any]:
         "task_id": event.task_id,
         "seq": event.seq,
         "attempt": event.attempt,
-        "type": event.type,
+        "type": str(event.type),
         "time": to_ms(event.time),
         "data": event.data,
     }

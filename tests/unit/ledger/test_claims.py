@@ -10,6 +10,7 @@ import pytest
 from backhaul.core.clock import SystemClock
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Delivery
+from backhaul.core.record import RawJson
 from backhaul.core.relay import Relay
 from backhaul.core.transitions import Rules
 from backhaul.ledger.answers import Answers
@@ -29,8 +30,8 @@ class Heard:
 
     answers: list[ClaimAnswer] = field(default_factory=list)
 
-    def send(self, worker_id: str | None, event: object, data: ClaimAnswer) -> None:
-        self.answers.append(data)
+    def send(self, worker_id: str | None, event: object, data: RawJson) -> None:
+        self.answers.append(ClaimAnswer.model_validate_json(data))
 
     def hand_over(self, dispatch: object) -> None:
         """Nobody publishes here."""
