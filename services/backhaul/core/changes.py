@@ -16,6 +16,7 @@ from backhaul_contracts.wire import format_time
 NOTICE = timedelta(seconds=1)
 """How long it may take until the record knows that an attempt was stopped at the end of its grace."""
 
+_NOTHING = RawJson("{}")
 NO_LEASE: dict[str, Any] = {"token": None, "worker_id": None, "claim_id": None, "claim_beat": 0}
 
 
@@ -69,7 +70,7 @@ class Log:
     events: list[Event] = field(default_factory=list)
 
     def add(self, type: EventType, **data: Any) -> None:
-        self.add_raw(type, raw({name: _plain(value) for name, value in data.items()}))
+        self.add_raw(type, raw({name: _plain(value) for name, value in data.items()}) if data else _NOTHING)
 
     def add_raw(self, type: EventType, data: RawJson) -> None:
         seq = self.record.seq + len(self.events) + 1
