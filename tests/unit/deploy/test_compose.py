@@ -202,6 +202,22 @@ def test_an_image_of_others_has_a_version() -> None:
             assert ":" in service["image"]
 
 
+def test_the_service_that_the_docs_add_stands_on_what_is_there() -> None:
+    page = (ROOT / "docs/containers.md").read_text()
+    (shown,) = re.findall(r"docker-compose\.override\.yml\n(services:\n.*?)\$ ", page, re.DOTALL)
+    override = yaml.safe_load(shown)
+
+    added = override["services"]["hello"]
+    users, volume = override["services"]["secrets"]["volumes"]
+    pattern = SERVICES[added["extends"]["service"]]
+    assert override.keys() == {"services", "volumes"}
+    assert "build" not in pattern, "what is built of it would be inherited"
+    assert {mount.split(":")[1] for mount in added["volumes"]} == {mount.split(":")[1] for mount in pattern["volumes"]}
+    assert users.split(":")[1:] == ["/users.json", "ro"]
+    assert any(mount.endswith(":/users.json:ro") for mount in mounts("secrets"))
+    assert volume == "hello-secrets:/secrets/hello"
+
+
 def test_prometheus_finds_every_process_by_the_name_of_its_service() -> None:
     configuration = yaml.safe_load((ROOT / "deploy/observability/prometheus.yml").read_text())
     found = {
