@@ -87,32 +87,6 @@ async def test_a_publisher_without_our_code_submits_over_the_broker_and_hears_of
     assert [task["id"] for task in tasks["data"]] == [event["subject"]]
 
 
-async def test_a_worker_killed_in_mid_task_leads_to_a_second_attempt_and_one_result(
-    deployment: Deployment, pace: Pace
-) -> None:
-    deployment.ledger()
-    first = deployment.worker()
-    gateway = await deployment.gateway()
-    await knows_probe(gateway.url)
-    task_id = await submit(gateway.url, "probe.steps", {"port": pace.port, "count": 3})
-    doomed = await pace.walker()
-    await doomed.step()
-    assert doomed.pid == first.pid
-
-    second = deployment.worker()
-    first.kill()
-    survivor = await pace.walker()
-    await survivor.step(3)
-    events = [event async for event in sse(gateway.url, task_id, after=0)]
-
-    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    assert [event["attempt"] for event in events if event["type"] == "task.started"] == [1, 2]
-    results = [event["data"]["result"] for event in events if event["type"] == "task.succeeded"]
-    assert results == [{"attempt": 2, "pid": second.pid}]
-    task = await answers(f"{gateway.url}/v1/tasks/{task_id}")
-    assert (task["status"], task["attempt"], task["result"]["attempt"]) == ("succeeded", 2, 2)
-
-
 async def test_a_stream_cut_by_the_death_of_its_gateway_goes_on_at_another_without_gap_or_repeat(
     deployment: Deployment, pace: Pace
 ) -> None:
@@ -159,26 +133,6 @@ async def test_a_ledger_killed_in_mid_task_is_replaced_without_a_second_attempt(
 
     assert [event["type"] for event in events].count("task.started") == 1
     assert events[-1]["data"]["result"]["attempt"] == 1
-
-
-async def test_a_worker_that_is_asked_to_end_hands_its_work_back_and_another_continues(
-    deployment: Deployment, pace: Pace
-) -> None:
-    deployment.ledger()
-    gateway = await deployment.gateway()
-    leaving = deployment.worker(BACKHAUL_DRAIN_GRACE="200ms")
-    await knows_probe(gateway.url)
-    task_id = await submit(gateway.url, "probe.steps", {"port": pace.port, "count": 1})
-    await pace.walker()
-
-    staying = deployment.worker()
-    code = await asyncio.to_thread(leaving.terminate)
-    await (await pace.walker()).step()
-    events = [event async for event in sse(gateway.url, task_id, after=0)]
-
-    assert code == 0
-    assert [event["type"] for event in events].count("task.retrying") == 1
-    assert events[-1]["data"]["result"] == {"attempt": 2, "pid": staying.pid}
 
 
 async def test_a_worker_that_an_operator_drains_finishes_its_work_and_its_process_ends(

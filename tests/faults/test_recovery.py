@@ -31,10 +31,10 @@ async def pace() -> AsyncIterator[Pace]:
         yield pace
 
 
-async def submit(url: str, kind: str, **input: Any) -> str:
-    """A task that may fail once, no oftener."""
+async def submit(url: str, kind: str, *, max_attempts: int = 1, **input: Any) -> str:
+    """A task that may fail once, no oftener, unless it is said otherwise."""
     async with httpx.AsyncClient(base_url=url) as client:
-        response = await client.post("/v1/tasks", json={"kind": kind, "input": input, "max_attempts": 1})
+        response = await client.post("/v1/tasks", json={"kind": kind, "input": input, "max_attempts": max_attempts})
     assert response.status_code == 202, response.text
     return str(response.json()["id"])
 
@@ -73,13 +73,16 @@ async def test_what_a_drained_worker_hands_back_is_started_elsewhere_within_a_se
     await workers(gateway.url, ready=1)
     task_id = await submit(gateway.url, "probe.steps", port=pace.port, count=1)
     await pace.walker()
-    deployment.worker()
+    second = deployment.worker()
     await workers(gateway.url, ready=2)
 
-    await asyncio.to_thread(first.terminate)
+    code = await asyncio.to_thread(first.terminate)
     await (await pace.walker()).step()
     task, events = await done(gateway.url, task_id), await log(gateway.url, task_id)
     await workers(gateway.url, ready=1)
+
+    assert code == 0
+    assert task["result"] == {"attempt": 2, "pid": second.pid}
 
     handed_back = next(event for event in events if event["type"] == "task.retrying")
     assert starts(events)[1] - datetime.fromisoformat(handed_back["time"]) < timedelta(seconds=1)
@@ -110,19 +113,23 @@ async def test_the_work_of_a_killed_worker_is_started_elsewhere_within_a_lease_a
     first = deployment.worker()
     gateway = await deployment.gateway()
     await workers(gateway.url, ready=1)
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
-        body = {"kind": "probe.steps", "input": {"port": pace.port, "count": 1}}
-        task_id = (await client.post("/v1/tasks", json=body)).json()["id"]
-    await pace.walker()
-    deployment.worker()
+    task_id = await submit(gateway.url, "probe.steps", max_attempts=2, port=pace.port, count=3)
+    doomed = await pace.walker()
+    await doomed.step()
+    second = deployment.worker()
     await workers(gateway.url, ready=2)
 
     killed_at = datetime.now().astimezone()
     first.kill()
-    await (await pace.walker()).step()
-    await done(gateway.url, task_id)
+    await (await pace.walker()).step(3)
+    task, events = await done(gateway.url, task_id), await log(gateway.url, task_id)
 
-    assert starts(await log(gateway.url, task_id))[1] - killed_at < LEASE + timedelta(seconds=5)
+    assert doomed.pid == first.pid
+    assert starts(events)[1] - killed_at < LEASE + timedelta(seconds=5)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert [event["attempt"] for event in events if event["type"] == "task.started"] == [1, 2]
+    results = [event["data"]["result"] for event in events if event["type"] == "task.succeeded"]
+    assert results == [task["result"]] == [{"attempt": 2, "pid": second.pid}]
 
 
 async def test_a_claim_that_a_drained_worker_left_behind_costs_the_task_nothing(deployment: Deployment) -> None:
