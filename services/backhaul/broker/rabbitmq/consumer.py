@@ -136,7 +136,7 @@ class Consumer:
         self._task: asyncio.Task[None] | None = None
         self.cancelled = False
         self.refused = False
-        self._complaints = Complaints(log)
+        self._complaints = Complaints(log, logging.WARNING)
 
     async def run(self) -> None:
         """Consume until cancelled."""
