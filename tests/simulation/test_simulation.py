@@ -52,13 +52,14 @@ def test_every_kind_of_harm_was_done(campaign: Campaign) -> None:
     assert [harm for harm in sorted(done) if campaign.met[harm] < SEEDS / 200] == []
 
 
+@pytest.mark.skipif(SEEDS < MANY, reason=f"it takes {MANY} seeds until the rare points have come up")
 @pytest.mark.timeout(900)
 def test_roles_died_at_every_kind_of_point(campaign: Campaign) -> None:
     points = [f"{role} {point}" for role, point in POINTS]
     missed = [point for point in points if not campaign.met[f"died at {point}"]]
 
     assert [point for point in missed if point.rpartition(" ")[0] not in RARE] == []
-    assert SEEDS < MANY or len(missed) <= len(RARE) / 2, missed
+    assert len(missed) <= len(RARE) / 2, missed
 
 
 def test_a_seed_goes_the_same_way_twice() -> None:
