@@ -95,6 +95,28 @@ def test_what_stays_up_says_whether_it_is_healthy() -> None:
             assert service["healthcheck"]["test"]
 
 
+def test_what_is_said_does_not_fill_the_disk() -> None:
+    for service in SERVICES.values():
+        assert service["logging"] == {"driver": "local"}
+
+
+@pytest.mark.parametrize(
+    ("image", "volume"),
+    [
+        ("rabbitmq", "/var/lib/rabbitmq"),
+        ("postgres", "/var/lib/postgresql/data"),
+        ("prom/prometheus", "/prometheus"),
+    ],
+)
+def test_no_nameless_volume_is_made_for_what_an_image_declares_as_one(image: str, volume: str) -> None:
+    of_the_image = [name for name, service in SERVICES.items() if service["image"].startswith(f"{image}:")]
+
+    assert of_the_image
+    for name in of_the_image:
+        targets = {mount.split(":")[1] for mount in mounts(name)}
+        assert volume in targets | set(SERVICES[name].get("tmpfs", []))
+
+
 def test_a_worker_has_no_way_to_the_store() -> None:
     for name in EXAMPLES:
         assert SERVICES[name]["networks"] == ["broker"]
