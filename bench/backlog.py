@@ -14,8 +14,8 @@ import time
 import aio_pika
 import asyncpg
 
-from backhaul.core import topology
-from backhaul.core.announcements import token_message
+from backhaul.core.messages import topology
+from backhaul.core.messages.announcements import token_message
 from backhaul.core.ports.store import Token
 from backhaul_contracts.envelope import CLOUDEVENT
 from backhaul_contracts.ids import TaskId

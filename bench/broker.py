@@ -19,8 +19,8 @@ import aio_pika
 import uvloop
 
 from backhaul.broker.rabbitmq import RabbitBroker
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Delivery, Message
-from backhaul.core.topology import Queue, Topology
 from tests.support.servers import rabbitmq
 
 BODY = b"x" * 450

@@ -23,9 +23,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
-from backhaul.core.relay import Relay
+from backhaul.core.messages import topology
+from backhaul.core.messages.relay import Relay
 from backhaul.gateway import Gateway, create_app
 from backhaul.settings import Settings
 from backhaul.wiring import open_store, upgrade_database

@@ -18,8 +18,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from backhaul.core.clock import SystemClock
-from backhaul.core.record import Draft, RawJson, Record
-from backhaul.core.transitions import Rules
+from backhaul.core.task.record import Draft, RawJson, Record
+from backhaul.core.task.transitions import Rules
 from backhaul.store import SqlStore, open_store, upgrade
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Capacity, Claim

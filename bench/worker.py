@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from backhaul import Service
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Topology
 from backhaul.core.ports.broker import Broker, Delivery, Message, Subscription
-from backhaul.core.topology import Topology
 from backhaul.worker import Worker
 from backhaul_contracts import codec
 from backhaul_contracts.beats import BeatAnswer

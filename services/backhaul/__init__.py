@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backhaul.core.errors import CallFailed, Rejected, TooManyCalls
     from backhaul.core.signals import Fail, Retry
-    from backhaul.worker.context import Context
-    from backhaul.worker.retry_policy import RetryPolicy
-    from backhaul.worker.service import Service
-    from backhaul.worker.task_event import TaskEvent
+    from backhaul.worker.attempts.context import Context
+    from backhaul.worker.kit.retry_policy import RetryPolicy
+    from backhaul.worker.kit.service import Service
+    from backhaul.worker.kit.task_event import TaskEvent
 
 __all__ = ["CallFailed", "Context", "Fail", "Rejected", "Retry", "RetryPolicy", "Service", "TaskEvent", "TooManyCalls"]
 
 _HOMES = {
     "CallFailed": "backhaul.core.errors",
-    "Context": "backhaul.worker.context",
+    "Context": "backhaul.worker.attempts.context",
     "Fail": "backhaul.core.signals",
     "Rejected": "backhaul.core.errors",
     "Retry": "backhaul.core.signals",
-    "RetryPolicy": "backhaul.worker.retry_policy",
-    "Service": "backhaul.worker.service",
-    "TaskEvent": "backhaul.worker.task_event",
+    "RetryPolicy": "backhaul.worker.kit.retry_policy",
+    "Service": "backhaul.worker.kit.service",
+    "TaskEvent": "backhaul.worker.kit.task_event",
     "TooManyCalls": "backhaul.core.errors",
 }
 

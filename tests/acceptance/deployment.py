@@ -33,7 +33,7 @@ class Role:
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "backhaul.cli", *arguments], stdout=output, stderr=output, env=environment
+                [sys.executable, "-m", "backhaul", *arguments], stdout=output, stderr=output, env=environment
             )
 
     @property
@@ -162,7 +162,7 @@ class Deployment:
         """A command that ends by itself."""
         return await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "backhaul.cli", *arguments],
+            [sys.executable, "-m", "backhaul", *arguments],
             env={**self._environment, **settings},
             capture_output=True,
             text=True,

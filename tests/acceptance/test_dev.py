@@ -30,7 +30,7 @@ async def pace() -> AsyncIterator[Pace]:
 
 def command(data: Path, port: int) -> list[str]:
     target = "tests.acceptance.probe:service"
-    return [sys.executable, "-m", "backhaul.cli", "dev", target, "--port", str(port), "--data", str(data)]
+    return [sys.executable, "-m", "backhaul", "dev", target, "--port", str(port), "--data", str(data)]
 
 
 def environment() -> dict[str, str]:

@@ -63,7 +63,7 @@ async def test_a_role_that_needs_a_missing_broker_waits_and_says_for_what(
 
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backhaul.cli", *role], env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "backhaul", *role], env=environment, stdout=output, stderr=output
         )
     try:
         down = await named_by_readiness(port)

@@ -32,7 +32,7 @@ async def test_a_changed_service_is_served_anew(tmp_path: Path) -> None:
     command = ["dev", "greeting:service", "--reload", "--port", str(port), "--data", ":memory:"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     process = subprocess.Popen(
-        [sys.executable, "-m", "backhaul.cli", *command], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "backhaul", *command], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
     )
     try:
         await answers(f"http://127.0.0.1:{port}/v1/kinds", lambda body: body["data"])

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import httpx
 
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from tests.faults import hearing, kinds
 from tests.faults.clients import Client
 from tests.faults.fleet import ROLES, Fleet

@@ -63,7 +63,7 @@ class Fleet:
     async def prepare(self) -> None:
         """Tables and topology, as before a first start; and the links."""
         for command in (["db", "upgrade"], ["topology", "apply"]):
-            argv = [sys.executable, "-m", "backhaul.cli", *command]
+            argv = [sys.executable, "-m", "backhaul", *command]
             await asyncio.to_thread(self._sandbox.run, argv, env=self._environment)
         for name, process in self.processes.items():
             servers = _SERVERS.get(name.partition("-")[0], (BROKER, DATABASE))

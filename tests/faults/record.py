@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul_contracts.events import EventType
 from backhaul_contracts.tasks import HELD, TERMINAL, Status
 from tests.faults.site import digest

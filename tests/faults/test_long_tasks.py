@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from backhaul.broker.rabbitmq import RabbitBroker
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Delivery, Message
-from backhaul.core.topology import Queue, Topology
 from tests.acceptance.deployment import Deployment, Role, answers
 from tests.acceptance.pace import Pace, listening
 from tests.support.rabbitmq import PrivateRabbitMQ

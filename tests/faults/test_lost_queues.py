@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from backhaul.broker.rabbitmq import RabbitBroker
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
 from tests.acceptance.deployment import Deployment, Role, answers, submitted, succeeded
 from tests.acceptance.pace import listening

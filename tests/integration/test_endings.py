@@ -10,7 +10,7 @@ import pytest
 
 from backhaul import Context, Retry, RetryPolicy, Service
 from backhaul.client import TaskCancelled, TaskExpired, TaskFailed
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
 from backhaul.testing import Harness
 

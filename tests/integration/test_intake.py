@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from backhaul import Service
-from backhaul.core import topology
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Delivery, Message
 from backhaul.core.ports.store import Admission, Dispatch, Store
-from backhaul.core.record import Draft
-from backhaul.core.topology import Queue, Topology
+from backhaul.core.task.record import Draft
 from backhaul.testing import Harness, ManualClock
 
 service = Service("echo", version="1.0.0")

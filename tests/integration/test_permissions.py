@@ -13,10 +13,10 @@ from aio_pika.exceptions import ChannelClosed
 
 from backhaul import Context, Fail, Service, TaskEvent
 from backhaul.broker.rabbitmq import RabbitBroker, inspect_broker
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
-from backhaul.core.permissions import GATEWAY, LEDGER, Grants, Operation, Permission, worker
-from backhaul.core.policies import OLDEST
+from backhaul.core.messages import topology
+from backhaul.core.messages.permissions import GATEWAY, LEDGER, Grants, Operation, Permission, worker
+from backhaul.core.messages.policies import OLDEST
 from backhaul.gateway import create_app
 from backhaul.settings import Settings
 from backhaul.store import upgrade

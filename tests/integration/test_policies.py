@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backhaul.core.findings import Finding, Severity
-from backhaul.core.policies import OLDEST, policies
+from backhaul.core.messages.policies import OLDEST, policies
 from backhaul.settings import Settings
 from backhaul.wiring import apply_topology, check_topology, examine
 from backhaul.wiring.definitions import write_definitions

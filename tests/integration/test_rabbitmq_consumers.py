@@ -14,8 +14,8 @@ from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.broker.rabbitmq.frames import publish_frames
 from backhaul.broker.rabbitmq.session import Session
 from backhaul.core.errors import Unroutable
+from backhaul.core.messages.topology import Exchange, ExchangeKind, Queue, Topology, mailbox
 from backhaul.core.ports.broker import Delivery, Message
-from backhaul.core.topology import Exchange, ExchangeKind, Queue, Topology, mailbox
 from tests.conformance.broker.ground import Ear, acking, message, ready, to, until
 
 TOPOLOGY = Topology(

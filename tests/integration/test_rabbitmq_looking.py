@@ -9,9 +9,9 @@ import aio_pika
 import pytest
 
 from backhaul.broker.rabbitmq import RabbitBroker
-from backhaul.core import topology
-from backhaul.core.deadletters import QUEUES
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages import topology
+from backhaul.core.messages.deadletters import QUEUES
 from backhaul.core.ports.broker import Delivery
 from tests.conformance.broker.ground import connected, message, ready, until
 from tests.support.rabbitmq import PrivateRabbitMQ

@@ -9,8 +9,8 @@ import pytest
 
 from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages.topology import Exchange, ExchangeKind, Queue, Topology, mailbox
 from backhaul.core.ports.broker import Delivery
-from backhaul.core.topology import Exchange, ExchangeKind, Queue, Topology, mailbox
 from tests.conformance.broker.ground import Ear, acking, connected, message, ready, to, until
 from tests.support.rabbitmq import PrivateRabbitMQ
 

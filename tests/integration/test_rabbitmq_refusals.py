@@ -10,10 +10,10 @@ import pytest
 from yarl import URL
 
 from backhaul.broker.rabbitmq import RabbitBroker
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.readiness import lacks_broker
-from backhaul.core.topology import Queue, Topology
 from backhaul.settings import Settings
 from backhaul.wiring.startup import Startup
 from tests.conformance.broker.ground import acking, connected, message, to, until

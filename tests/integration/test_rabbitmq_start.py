@@ -9,7 +9,7 @@ from yarl import URL
 
 from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
-from backhaul.core.topology import Queue, Topology
+from backhaul.core.messages.topology import Queue, Topology
 from tests.conformance.broker.ground import message
 from tests.support.ports import free_port
 from tests.support.rabbitmq import PrivateRabbitMQ

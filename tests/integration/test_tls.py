@@ -9,8 +9,8 @@ from yarl import URL
 
 from backhaul.broker.rabbitmq import RabbitBroker
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Delivery
-from backhaul.core.topology import Queue, Topology
 from tests.conformance.broker.ground import message
 from tests.support.certificates import Certificates, certificates
 from tests.support.fixtures import provided

@@ -4,8 +4,8 @@ import asyncio
 from typing import cast
 
 from backhaul.broker.rabbitmq import RabbitBroker
-from backhaul.core import topology
-from backhaul.core.announcements import spare_tokens
+from backhaul.core.messages import topology
+from backhaul.core.messages.announcements import spare_tokens
 from backhaul.core.ports.store import Store
 from backhaul.ledger.balance import Balance
 from backhaul.ledger.taskqueues import TaskQueues

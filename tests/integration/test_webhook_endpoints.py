@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from backhaul import Service
-from backhaul.gateway.endpoints import MOST_OF_TENANT
+from backhaul.gateway.api.endpoints import MOST_OF_TENANT
 from backhaul.testing import Harness
 from backhaul_contracts.ids import new_id, new_task_id
 from tests.support.receiver import Receiver, status

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from backhaul import Service
 from backhaul.broker.rabbitmq import RabbitBroker
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
+from backhaul.core.messages import topology
 from backhaul.worker import Worker
 from tests.support.deadlines import until
 from tests.unit.worker.scripted_ledger import ScriptedLedger

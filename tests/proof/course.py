@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from backhaul.core.lifecycle import TRANSITIONS, Trigger
+from backhaul.core.task.lifecycle import TRANSITIONS, Trigger
 from backhaul_contracts.events import EventType
 from backhaul_contracts.tasks import HELD, TERMINAL, Status
 from tests.proof.observations import LoggedEvent

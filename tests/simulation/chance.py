@@ -13,7 +13,7 @@ from unittest.mock import patch
 from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
-from backhaul.worker.attempts import Attempts
+from backhaul.worker.attempts.attempts import Attempts
 from backhaul_contracts import ids
 from backhaul_contracts.claims import Grant
 from tests.simulation.loop import START, SimulatedLoop
@@ -55,14 +55,17 @@ def repeatable(loop: SimulatedLoop, draw: random.Random) -> Iterator[None]:
             ("backhaul.ledger.reaper._SWEEP", timedelta(seconds=1)),
             ("backhaul.ledger.reaper._OWED_AFTER", timedelta(seconds=2)),
             ("backhaul.ledger.reaper._BALANCE", timedelta(seconds=2)),
-            ("backhaul.worker.attempts.Attempts.start", seen_start),
+            ("backhaul.worker.attempts.attempts.Attempts.start", seen_start),
             ("backhaul.notifier.notifier.Post", SimulatedPost),
             ("backhaul.notifier.notifier.LEASE", timedelta(seconds=4)),
             ("backhaul.notifier.notifier.SystemRandom", lambda: draw),
             ("backhaul.store.mailing.token_urlsafe", lambda size: draw.randbytes(size).hex()),
             ("backhaul.core.webhooks.secrets", SimpleNamespace(token_bytes=draw.randbytes)),
             ("backhaul.worker.worker.Watchdog", nullcontext),  # a thread, on real time
-            ("backhaul.gateway.problems.secrets", SimpleNamespace(token_hex=lambda size: draw.randbytes(size).hex())),
+            (
+                "backhaul.gateway.http.problems.secrets",
+                SimpleNamespace(token_hex=lambda size: draw.randbytes(size).hex()),
+            ),
         ):
             stack.enter_context(patch(target, replacement))
         yield

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
 from backhaul.core.clock import Clock
-from backhaul.core.transitions import Rules
+from backhaul.core.task.transitions import Rules
 from backhaul.store import SqlStore, functions, versions
 from backhaul.store.runner import T
 

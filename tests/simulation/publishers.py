@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from typing import cast
 
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Binding, Queue, Topology
 from backhaul.core.ports.broker import Broker, Delivery, Message
-from backhaul.core.topology import Binding, Queue, Topology
 from backhaul_contracts import codec
 from backhaul_contracts.tasks import Status
 from tests.proof.observations import Answer, Submitted

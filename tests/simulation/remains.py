@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from backhaul.broker.memory import Hub
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.store import TaskQuery
-from backhaul.core.record import Event, Snapshot
+from backhaul.core.task.record import Event, Snapshot
 from backhaul.store import SqlStore
 from backhaul.store.schema import IS_HELD, IS_PENDING, deliveries, outbox, states
 from backhaul_contracts import codec

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from backhaul.broker.memory import Hub
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.ports.store import Store
-from backhaul.gateway.calls import routes
-from backhaul.gateway.routes import Route
-from backhaul.gateway.websocket import WebSocket
+from backhaul.gateway.api.calls import routes
+from backhaul.gateway.api.routes import Route
+from backhaul.gateway.api.websocket import WebSocket
 from backhaul.settings import Settings
 from backhaul.store import SqlStore
 from backhaul.wiring.platform import Platform

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from backhaul.broker.memory import Hub
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul_contracts.events import EventType
 from tests.proof.observations import LoggedEvent, Terms
 from tests.simulation.chance import repeatable

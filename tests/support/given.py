@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import aio_pika
 
-from backhaul.core.topology import platform, task_queues
+from backhaul.core.messages.topology import platform, task_queues
 from tests.support.deadlines import within
 
 AMQP_URL = "BACKHAUL_TEST_AMQP_URL"

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from backhaul.core.record import Record, Snapshot
+from backhaul.core.task.record import Record, Snapshot
 from backhaul_contracts import codec
 from backhaul_contracts.events import GAP, SNAPSHOT
 from backhaul_contracts.tasks import Status

@@ -9,9 +9,9 @@ from typing import Any
 from yarl import URL
 
 from backhaul.core.addresses import is_plainly_private
-from backhaul.core.record import Event, RawJson, Record
 from backhaul.core.rendering import TaskParts, task_parts
 from backhaul.core.sealing import Vault
+from backhaul.core.task.record import Event, RawJson, Record
 from backhaul_contracts import codec
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import new_id

@@ -56,7 +56,7 @@ async def _serve(settings: Settings, names: Sequence[str], host: str, port: int,
 def _restart_on_changes(arguments: Sequence[str]) -> None:
     from watchfiles import PythonFilter, run_process
 
-    command = shlex.join([sys.executable, "-m", "backhaul.cli", "dev", *arguments])
+    command = shlex.join([sys.executable, "-m", "backhaul", "dev", *arguments])
     run_process(".", target=command, target_type="command", watch_filter=PythonFilter())
 
 

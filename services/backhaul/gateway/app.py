@@ -11,17 +11,17 @@ from starlette.routing import Match
 
 from backhaul.core.apikeys import Scope
 from backhaul.core.errors import Rejected
-from backhaul.gateway.calls import routes
-from backhaul.gateway.direct import DirectApp
+from backhaul.gateway.access.guards import LoopbackGuard, is_loopback
+from backhaul.gateway.api.calls import routes
+from backhaul.gateway.api.direct import DirectApp
+from backhaul.gateway.api.routes import HTML, JSON, Operation, Route
+from backhaul.gateway.api.websocket import PATH, WebSocket, upgrade_required
+from backhaul.gateway.description.openapi import Description, document, shown
+from backhaul.gateway.description.page import door
+from backhaul.gateway.description.typed_kinds import Document
 from backhaul.gateway.gateway import Gateway
-from backhaul.gateway.guards import LoopbackGuard, is_loopback
-from backhaul.gateway.openapi import Description, document, shown
-from backhaul.gateway.page import door
-from backhaul.gateway.problems import Faults, problem_reply
-from backhaul.gateway.replies import header
-from backhaul.gateway.routes import HTML, JSON, Operation, Route
-from backhaul.gateway.typed_kinds import Document
-from backhaul.gateway.websocket import PATH, WebSocket, upgrade_required
+from backhaul.gateway.http.problems import Faults, problem_reply
+from backhaul.gateway.http.replies import header
 from backhaul_contracts.problems import ProblemCode
 
 _OPENAPI = Operation(

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from backhaul.core.clock import Clock
 from backhaul.core.ports.store import Store
-from backhaul.gateway.limits import TooMany
-from backhaul.gateway.replies import retry_after
+from backhaul.gateway.access.limits import TooMany
+from backhaul.gateway.http.replies import retry_after
 
 _FRESH = timedelta(seconds=1)
 _PATIENCE = 5

@@ -4,34 +4,34 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
-from backhaul.core.acceptance import Acceptance
 from backhaul.core.batching import Batcher
-from backhaul.core.catalogue import Catalogue
 from backhaul.core.clock import Clock
-from backhaul.core.commands import Command
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Admission, Store
-from backhaul.core.record import Draft, Snapshot
-from backhaul.core.relay import Relay
 from backhaul.core.rendering import task_json
+from backhaul.core.schema.catalogue import Catalogue
+from backhaul.core.task.acceptance import Acceptance
+from backhaul.core.task.commands import Command
+from backhaul.core.task.record import Draft, Snapshot
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul.core.tracing import UNTRACED, Tracer
-from backhaul.core.transitions import Change, Refusal
 from backhaul.core.webhooks import WebhookRules
-from backhaul.gateway.access import Access
-from backhaul.gateway.audit import Audit
+from backhaul.gateway.access.access import Access
+from backhaul.gateway.access.guards import is_loopback
+from backhaul.gateway.access.identity import Identity
+from backhaul.gateway.access.keyring import Keyring
+from backhaul.gateway.access.limits import Limits
+from backhaul.gateway.access.links import StreamLinks
 from backhaul.gateway.backlog import Backlog
-from backhaul.gateway.feed import Feed
-from backhaul.gateway.guards import is_loopback
 from backhaul.gateway.hints import Hints
-from backhaul.gateway.identity import Identity
-from backhaul.gateway.keyring import Keyring
-from backhaul.gateway.limits import Limits
-from backhaul.gateway.links import StreamLinks
 from backhaul.gateway.lookup import Lookup
 from backhaul.gateway.metrics import Requests, Scrape, nothing_collected
-from backhaul.gateway.subjects import Subjects
-from backhaul.gateway.waiting import Waiting
-from backhaul.gateway.wide import Wide
+from backhaul.gateway.push.audit import Audit
+from backhaul.gateway.push.feed import Feed
+from backhaul.gateway.push.subjects import Subjects
+from backhaul.gateway.push.waiting import Waiting
+from backhaul.gateway.push.wide import Wide
 from backhaul.settings import Settings
 from backhaul_contracts.ids import new_id
 

@@ -5,9 +5,9 @@ import logging
 from datetime import timedelta
 from itertools import groupby
 
-from backhaul.core import topology
 from backhaul.core.batching import Inbox
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker, Message
 from backhaul_contracts.beats import Stop, StopReason
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH

@@ -7,7 +7,7 @@ from backhaul.core.batching import Batcher
 from backhaul.core.clock import Clock, to_ms
 from backhaul.core.errors import Rejected
 from backhaul.core.ports.store import Store
-from backhaul.core.record import Snapshot
+from backhaul.core.task.record import Snapshot
 from backhaul.gateway.patience import answered
 from backhaul_contracts.ids import TaskId, is_task_id, made_at_ms
 from backhaul_contracts.problems import ProblemCode

@@ -2,8 +2,8 @@
 
 import logging
 
-from backhaul.core.compatibility import faults
 from backhaul.core.ports.store import KindId, Store
+from backhaul.core.schema.compatibility import faults
 from backhaul.ledger.eventqueues import EventQueues
 from backhaul.ledger.taskqueues import TaskQueues
 from backhaul_contracts.beats import Beat

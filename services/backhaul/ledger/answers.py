@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from backhaul.core import topology
 from backhaul.core.batching import Inbox, portions
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker, Message
-from backhaul.core.record import RawJson
+from backhaul.core.task.record import RawJson
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH, CloudEvent
 from backhaul_contracts.messages import write_batch
 

@@ -9,8 +9,8 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 
-from backhaul.core import topology
-from backhaul.core.announcements import spare_tokens
+from backhaul.core.messages import topology
+from backhaul.core.messages.announcements import spare_tokens
 from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Store
 from backhaul.ledger.taskqueues import TaskQueues

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from backhaul.core.changes import NOTICE
 from backhaul.core.clock import Clock
-from backhaul.core.commands import Lose, TakeBack
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Leases, Store
-from backhaul.core.relay import Relay
+from backhaul.core.task.changes import NOTICE
+from backhaul.core.task.commands import Lose, TakeBack
 from backhaul.ledger.announcing import Announcements
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter

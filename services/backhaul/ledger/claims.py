@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.messages.relay import Relay
 from backhaul.core.metrics import Labels
 from backhaul.core.ports.store import Granted, Store
-from backhaul.core.record import RawJson, Snapshot
-from backhaul.core.relay import Relay
 from backhaul.core.rendering import json_name, json_text, json_time
+from backhaul.core.task.record import RawJson, Snapshot
 from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter

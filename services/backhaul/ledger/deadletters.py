@@ -5,8 +5,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from backhaul.core.clock import Clock
-from backhaul.core.deadletters import QUEUES, set_aside
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.messages.deadletters import QUEUES, set_aside
 from backhaul.core.ports.broker import Broker, Delivery
 
 _log = logging.getLogger("backhaul.ledger")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from backhaul.core import topology
 from backhaul.core.batching import Inbox
 from backhaul.core.clock import Clock
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker, Delivery
 from backhaul.ledger.deadletters import dead_letter
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from backhaul.core import topology
 from backhaul.core.errors import ConfigurationError
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Topology
 from backhaul.core.ports.broker import Broker
-from backhaul.core.topology import Topology
 from backhaul_contracts.kinds import Interest
 
 

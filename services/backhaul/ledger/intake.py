@@ -7,19 +7,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
-from backhaul.core import topology
-from backhaul.core.acceptance import Acceptance, Origin, valid_traceparent
-from backhaul.core.announcements import reply_messages
 from backhaul.core.batching import Batcher
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, Rejected, StoreUnavailable
+from backhaul.core.messages import topology
+from backhaul.core.messages.announcements import reply_messages
+from backhaul.core.messages.relay import Relay
+from backhaul.core.messages.replies import noted
+from backhaul.core.messages.telling import tell
 from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Admission, Store
-from backhaul.core.record import Draft, evolve
-from backhaul.core.relay import Relay
 from backhaul.core.rendering import task_json
-from backhaul.core.replies import noted
-from backhaul.core.telling import tell
+from backhaul.core.task.acceptance import Acceptance, Origin, valid_traceparent
+from backhaul.core.task.record import Draft, evolve
 from backhaul.core.tracing import UNTRACED, Side, Tracer
 from backhaul.ledger.deadletters import dead_letter
 from backhaul.ledger.reading import read_submission

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from backhaul.core import topology
-from backhaul.core.commands import Lose
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
+from backhaul.core.task.commands import Lose
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH
 from backhaul_contracts.messages import Lapsed, write_batch
 from backhaul_contracts.reports import Lapse

@@ -4,15 +4,15 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from backhaul.core import topology
-from backhaul.core.acceptance import Acceptance
-from backhaul.core.catalogue import Catalogue
 from backhaul.core.clock import Clock
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from backhaul.core.messages import topology
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.core.relay import Relay
+from backhaul.core.schema.catalogue import Catalogue
+from backhaul.core.task.acceptance import Acceptance
 from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.core.webhooks import WebhookRules
 from backhaul.ledger.announcing import Announcements

@@ -4,14 +4,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backhaul.core import topology
-from backhaul.core.acceptance import Origin, faults
 from backhaul.core.apikeys import DEFAULT_TENANT
-from backhaul.core.catalogue import decode
 from backhaul.core.errors import Rejected
+from backhaul.core.messages import topology
+from backhaul.core.messages.replies import ReplyTo
 from backhaul.core.ports.broker import Delivery
-from backhaul.core.record import Caller
-from backhaul.core.replies import ReplyTo
+from backhaul.core.schema.catalogue import decode
+from backhaul.core.task.acceptance import Origin, faults
+from backhaul.core.task.record import Caller
 from backhaul_contracts.envelope import CLOUDEVENT, CloudEvent
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.messages import Submitted

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from backhaul.core.clock import Clock
-from backhaul.core.commands import Lose
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.core.relay import Relay
+from backhaul.core.task.commands import Lose
 from backhaul.ledger.balance import Balance
 from backhaul.ledger.desk import supervise
 from backhaul.ledger.lapses import lapse_messages

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from backhaul.core.commands import Command, Lose
+from backhaul.core.messages.relay import Relay
+from backhaul.core.messages.topology import shard
 from backhaul.core.ports.store import Store
-from backhaul.core.relay import Relay
-from backhaul.core.topology import shard
-from backhaul.core.transitions import Change, Refusal
+from backhaul.core.task.commands import Command, Lose
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.desk import Letter
 from backhaul.ledger.superseded import Superseded, late_results

@@ -4,12 +4,12 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 
-from backhaul.core import topology
 from backhaul.core.clock import Clock
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Topology
 from backhaul.core.ports.broker import Broker
-from backhaul.core.topology import Topology
 
 _log = logging.getLogger("backhaul.ledger")
 

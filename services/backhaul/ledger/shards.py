@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 
-from backhaul.core import topology
 from backhaul.core.batching import Inbox
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import SHARD_KEYS, Binding, Misfit, Topology
 from backhaul.core.ports.broker import Broker, Delivery, Message
-from backhaul.core.topology import SHARD_KEYS, Binding, Misfit, Topology
 
 _log = logging.getLogger("backhaul.ledger")
 

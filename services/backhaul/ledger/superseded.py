@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from backhaul.core import topology
 from backhaul.core.clock import Clock
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker, Message
-from backhaul.core.record import Record
-from backhaul.core.transitions import Change, Refusal
+from backhaul.core.task.record import Record
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH
 from backhaul_contracts.messages import Lapsed, Reported, write_batch
 from backhaul_contracts.reports import Ruling, SucceededReport

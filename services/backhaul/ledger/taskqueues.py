@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Iterable
 
-from backhaul.core import topology
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import ConfigurationError
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker
 
 _log = logging.getLogger("backhaul.ledger")

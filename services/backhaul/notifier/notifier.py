@@ -15,8 +15,8 @@ from backhaul.core.errors import ConfigurationError, StoreUnavailable
 from backhaul.core.metrics import MOMENTS, Spread
 from backhaul.core.ports.store import Store
 from backhaul.core.ports.webhooks import Mail, Postmark
-from backhaul.core.record import RawJson
 from backhaul.core.sealing import Vault
+from backhaul.core.task.record import RawJson
 from backhaul.core.tracing import UNTRACED, Side, Tracer, facts
 from backhaul.network import Resolve, Resolver
 from backhaul.notifier.metrics import outcome

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from backhaul.core.ports.webhooks import DeliveryState, Mail, Postmark
-from backhaul.core.record import RawJson
+from backhaul.core.task.record import RawJson
 from backhaul.notifier.post import Answer
 from backhaul_contracts.webhooks import TEST_EVENT
 

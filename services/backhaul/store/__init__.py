@@ -1,7 +1,7 @@
 """The store on SQL: PostgreSQL for a deployment, SQLite for an embedded platform; chosen by the scheme of a URL."""
 
 from backhaul.core.clock import Clock
-from backhaul.core.transitions import Rules
+from backhaul.core.task.transitions import Rules
 from backhaul.store.inspecting import Moment, StoreFacts, inspect_store
 from backhaul.store.runner import Runner
 from backhaul.store.store import SqlStore

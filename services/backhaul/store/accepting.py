@@ -13,12 +13,12 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Text, sel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningInsert
 
-from backhaul.core import transitions
 from backhaul.core.clock import to_ms
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.store import Admission, Dispatch
-from backhaul.core.record import Draft, Snapshot, evolve
-from backhaul.core.transitions import Change, Rules
+from backhaul.core.task import transitions
+from backhaul.core.task.record import Draft, Snapshot, evolve
+from backhaul.core.task.transitions import Change, Rules
 from backhaul.store import families, joining, journal, metadata
 from backhaul.store.records import read_snapshot, rounded, snapshot_columns
 from backhaul.store.recordset import Recordset

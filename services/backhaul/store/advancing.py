@@ -5,12 +5,12 @@ from typing import cast
 
 from sqlalchemy import Connection, Text, select
 
-from backhaul.core import transitions
 from backhaul.core.clock import from_ms
-from backhaul.core.commands import Command, Lose, TakeBack
 from backhaul.core.ports.store import Children, Dispatch
-from backhaul.core.record import Record
-from backhaul.core.transitions import Change, Refusal, Rules
+from backhaul.core.task import transitions
+from backhaul.core.task.commands import Command, Lose, TakeBack
+from backhaul.core.task.record import Record
+from backhaul.core.task.transitions import Change, Refusal, Rules
 from backhaul.store import families
 from backhaul.store.changing import locked, write
 from backhaul.store.functions import store_now

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, Integer, Subquery, Text, func, select, update
 
 from backhaul.core.ports.store import Children, Dispatch
-from backhaul.core.record import Record
-from backhaul.core.transitions import Change
+from backhaul.core.task.record import Record
+from backhaul.core.task.transitions import Change
 from backhaul.store import journal
 from backhaul.store.records import TASK_IDS
 from backhaul.store.recordset import Recordset

@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, FromClause, Integer, Select, Text, bindparam, select
 
-from backhaul.core import transitions
 from backhaul.core.clock import from_ms
 from backhaul.core.ports.store import Dispatch, Granted
-from backhaul.core.record import Record, Snapshot
-from backhaul.core.transitions import Change, Lease
+from backhaul.core.task import transitions
+from backhaul.core.task.record import Record, Snapshot
+from backhaul.core.task.transitions import Change, Lease
 from backhaul.store import leases
 from backhaul.store.assignment import Shelf, Waiting, assign, demand
 from backhaul.store.changing import locked, write

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from backhaul.core.clock import from_ms, to_ms
 from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, DeliveryState, Endpoint
-from backhaul.core.record import RawJson
+from backhaul.core.task.record import RawJson
 from backhaul.store.functions import store_now
 from backhaul.store.mailing import MOST_AT_ONCE
 from backhaul.store.schema import IS_PENDING, deliveries, endpoints, tenant_secrets

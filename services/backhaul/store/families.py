@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Integer, Text, bindparam, exists, select
 
-from backhaul.core.commands import Cancel, Command
 from backhaul.core.ports.store import Children
-from backhaul.core.record import Caller
-from backhaul.core.transitions import Change, Refusal
+from backhaul.core.task.commands import Cancel, Command
+from backhaul.core.task.record import Caller
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul.store.records import TASK_IDS
 from backhaul.store.schema import states, tasks
 from backhaul_contracts.ids import TaskId

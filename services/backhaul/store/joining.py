@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from backhaul.core import replies, transitions
 from backhaul.core.clock import from_ms
-from backhaul.core.commands import Join
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.messages import replies
 from backhaul.core.ports.store import Admission
-from backhaul.core.record import Draft, Snapshot
-from backhaul.core.transitions import Change, Refusal, Rules
+from backhaul.core.task import transitions
+from backhaul.core.task.commands import Join
+from backhaul.core.task.record import Draft, Snapshot
+from backhaul.core.task.transitions import Change, Refusal, Rules
 from backhaul.store import changing
 from backhaul.store.functions import store_now
 from backhaul.store.records import TASK_IDS, read_snapshot, snapshot_columns

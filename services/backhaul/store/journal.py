@@ -13,8 +13,8 @@ from sqlalchemy import BigInteger, Connection, CursorResult, Integer, Text, exis
 
 from backhaul.core.clock import to_ms
 from backhaul.core.ports.store import Children, Dispatch, Happening, Token
-from backhaul.core.record import Event, Record
-from backhaul.core.transitions import Change
+from backhaul.core.task.record import Event, Record
+from backhaul.core.task.transitions import Change
 from backhaul.store import notifying
 from backhaul.store.functions import store_now
 from backhaul.store.recordset import Recordset

@@ -6,8 +6,8 @@ from sqlalchemy import Connection, Text, delete, exists, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from backhaul.core.clock import from_ms
-from backhaul.core.compatibility import breaks
 from backhaul.core.ports.store import KindId
+from backhaul.core.schema.compatibility import breaks
 from backhaul.store.functions import json_member, store_now
 from backhaul.store.recordset import Recordset
 from backhaul.store.schema import kinds

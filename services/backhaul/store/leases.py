@@ -23,9 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from backhaul.core.commands import Lose
 from backhaul.core.ports.store import Leases
-from backhaul.core.record import Record
+from backhaul.core.task.commands import Lose
+from backhaul.core.task.record import Record
 from backhaul.store.functions import store_now
 from backhaul.store.records import read_record, record_columns
 from backhaul.store.recordset import Recordset

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, delete, insert, select, tuple_
 
-from backhaul.core.record import Record
+from backhaul.core.task.record import Record
 from backhaul.store.recordset import Recordset
 from backhaul.store.schema import task_metadata
 from backhaul_contracts import codec

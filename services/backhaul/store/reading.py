@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, Integer, bindparam, case, func, select
 
 from backhaul.core.clock import from_ms
-from backhaul.core.record import Event, Record, Snapshot
+from backhaul.core.task.record import Event, Record, Snapshot
 from backhaul.store.functions import store_now, stored_size
 from backhaul.store.records import (
     EVENT_COLUMNS,

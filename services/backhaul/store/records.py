@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Text
 
 from backhaul.core.clock import from_ms
-from backhaul.core.record import RECORD_FIELDS, Event, RawJson, Record, Snapshot, assemble, evolve
+from backhaul.core.task.record import RECORD_FIELDS, Event, RawJson, Record, Snapshot, assemble, evolve
 from backhaul.store.recordset import Recordset
 from backhaul.store.schema import events, states, tasks
 from backhaul.store.times import length

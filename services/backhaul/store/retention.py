@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, Integer, bindparam, delete, exists, not_, select
 
-from backhaul.core.record import Record
+from backhaul.core.task.record import Record
 from backhaul.store import metadata
 from backhaul.store.changing import locked
 from backhaul.store.functions import store_now

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, Integer, bindparam, select
 
-from backhaul.core.commands import Command, Expire, GiveUp, Release
+from backhaul.core.task.commands import Command, Expire, GiveUp, Release
 from backhaul.store.functions import store_now
 from backhaul.store.schema import IS_TIMED, IS_UNSTARTED, states
 from backhaul_contracts.ids import TaskId

@@ -2,11 +2,11 @@
 
 import random
 
-from backhaul.core.changes import NOTICE
 from backhaul.core.clock import Clock
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.core.transitions import Rules
+from backhaul.core.task.changes import NOTICE
+from backhaul.core.task.transitions import Rules
 from backhaul.settings import Settings
 
 SHARE = "set BACKHAUL_DATABASE_URL to a postgresql:// URL, or run `backhaul dev`"

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from backhaul.core import census, relay
+from backhaul.core import census
+from backhaul.core.messages import relay
 from backhaul.core.metrics import Metric
 from backhaul.gateway import metrics as gateway
 from backhaul.ledger import metrics as ledger

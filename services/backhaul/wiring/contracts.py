@@ -15,7 +15,7 @@ _SCHEMAS, _KINDS = "schemas", "kinds"
 
 def contract_files(targets: Sequence[str] = ()) -> dict[str, str]:
     """Every file by its path: JSON Schemas, `asyncapi.yaml`, `openapi.json`, and a file for each kind of `targets`."""
-    from backhaul.core.asyncapi import asyncapi
+    from backhaul.core.messages.asyncapi import asyncapi
     from backhaul_contracts.schemas import schemas
 
     kinds = {f"{_KINDS}/{name}.json": spec.model_dump_json(indent=2) + "\n" for name, spec in _kinds(targets).items()}
@@ -32,7 +32,7 @@ def broken_contracts(folder: Path, targets: Sequence[str] = ()) -> list[str]:
 
     Raises `ConfigurationError` if there is nothing to compare with, or a service cannot be loaded.
     """
-    from backhaul.core.promises import broken_kinds, broken_schemas
+    from backhaul.core.schema.promises import broken_kinds, broken_schemas
     from backhaul_contracts.schemas import schemas
 
     before = {path.stem: _loaded(path) for path in sorted((folder / _SCHEMAS).glob("*.json"))}

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backhaul.core import topology
-from backhaul.core.permissions import GATEWAY, LEDGER, Grants, worker
-from backhaul.core.policies import Release, policies
-from backhaul.core.topology import Topology
+from backhaul.core.messages import topology
+from backhaul.core.messages.permissions import GATEWAY, LEDGER, Grants, worker
+from backhaul.core.messages.policies import Release, policies
+from backhaul.core.messages.topology import Topology
 
 DEPLOYER = "policymaker"
 """The tag of who runs `backhaul topology apply`: it lets a user set policies over the management API."""

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from backhaul.core import topology
 from backhaul.core.clock import Clock
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.tracing import UNTRACED, Tracer

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from backhaul.core import topology
-from backhaul.core.topology import Misfit
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Misfit
 from backhaul.settings import Settings
 from backhaul.wiring.adapters import open_broker
 from backhaul.wiring.policies import apply_policies, managed_misfits

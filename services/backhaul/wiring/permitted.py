@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backhaul.core.permissions import GATEWAY, LEDGER, Permission, worker
-from backhaul.core.topology import event_queue
+from backhaul.core.messages.permissions import GATEWAY, LEDGER, Permission, worker
+from backhaul.core.messages.topology import event_queue
 from backhaul.settings import Settings
 
 if TYPE_CHECKING:

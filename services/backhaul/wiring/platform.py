@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from backhaul.core.clock import Clock
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
+from backhaul.core.messages.relay import Relay
 from backhaul.core.metrics import Reading
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.readiness import lacks_broker
-from backhaul.core.relay import Relay
 from backhaul.core.tracing import UNTRACED, Tracer
 from backhaul.settings import Settings
 from backhaul.wiring.beside import beside

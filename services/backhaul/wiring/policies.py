@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from backhaul.core.bindings import unbound
-from backhaul.core.policies import amiss, policies
-from backhaul.core.topology import Misfit, platform
+from backhaul.core.messages.bindings import unbound
+from backhaul.core.messages.policies import amiss, policies
+from backhaul.core.messages.topology import Misfit, platform
 from backhaul.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
-from backhaul.core.permissions import Permission
+from backhaul.core.messages import topology
+from backhaul.core.messages.permissions import Permission
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.core.readiness import lacks_broker

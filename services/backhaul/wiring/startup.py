@@ -13,11 +13,11 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable, TurnedAway
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.core.retry import backoff
+from backhaul.core.task.retry import backoff
 from backhaul.settings import Settings
 
 _log = logging.getLogger("backhaul")

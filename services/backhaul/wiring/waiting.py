@@ -5,8 +5,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backhaul.core.errors import Rejected
-from backhaul.gateway.problems import problem_reply
-from backhaul.gateway.replies import Reply, retry_after
+from backhaul.gateway.http.problems import problem_reply
+from backhaul.gateway.http.replies import Reply, retry_after
 from backhaul_contracts.problems import ProblemCode
 from backhaul_contracts.wire import Json
 

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from backhaul.core import topology
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.worker.timers import Timers
 from backhaul_contracts.beats import Beat, BeatAnswer

@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 
-from backhaul.worker.attempt import StopCause
+from backhaul.worker.attempts.attempt import StopCause
 from backhaul.worker.shift import Shift
 
 _log = logging.getLogger("backhaul.worker")

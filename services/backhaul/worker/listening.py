@@ -9,16 +9,16 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from backhaul.core import topology
 from backhaul.core.clock import Clock
-from backhaul.core.deadletters import set_aside
 from backhaul.core.errors import BackhaulError
+from backhaul.core.messages import topology
+from backhaul.core.messages.deadletters import set_aside
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
-from backhaul.core.retry import backoff
-from backhaul.worker.failures import Verdict, judge
-from backhaul.worker.listener import Listener
-from backhaul.worker.task_event import TaskEvent, read_event
-from backhaul.worker.threads import Threads
+from backhaul.core.task.retry import backoff
+from backhaul.worker.attempts.failures import Verdict, judge
+from backhaul.worker.attempts.threads import Threads
+from backhaul.worker.kit.listener import Listener
+from backhaul.worker.kit.task_event import TaskEvent, read_event
 from backhaul.worker.timers import Timers
 from backhaul_contracts.ids import new_id
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker, Delivery, Subscription
 from backhaul_contracts.beats import BeatAnswer, Stop
 from backhaul_contracts.claims import ClaimAnswer

@@ -10,27 +10,27 @@ from typing import Any
 from backhaul.core.clock import Clock
 from backhaul.core.ports.broker import Broker
 from backhaul.core.tracing import UNTRACED, Tracer
-from backhaul.worker.attempt import Attempt, StopCause
-from backhaul.worker.attempts import Attempts
+from backhaul.worker.attempts.attempt import Attempt, StopCause
+from backhaul.worker.attempts.attempts import Attempts
+from backhaul.worker.attempts.calls import Calls
+from backhaul.worker.attempts.exclusive import ExclusiveWatch
+from backhaul.worker.attempts.execution import Duty, Execution
+from backhaul.worker.attempts.submissions import Submissions
+from backhaul.worker.attempts.threads import Threads
+from backhaul.worker.attempts.waits import Waits
 from backhaul.worker.beats import Beats
-from backhaul.worker.calls import Calls
-from backhaul.worker.claims import Claims
-from backhaul.worker.credit import Credit
-from backhaul.worker.exclusive import ExclusiveWatch
-from backhaul.worker.execution import Duty, Execution
-from backhaul.worker.handler import Handler, RunIn
+from backhaul.worker.claiming.claims import Claims
+from backhaul.worker.claiming.credit import Credit
+from backhaul.worker.claiming.slots import Slots
+from backhaul.worker.claiming.token import Token, TokenStream
+from backhaul.worker.kit.handler import Handler, RunIn
+from backhaul.worker.kit.origin import origin
+from backhaul.worker.kit.service import Service
 from backhaul.worker.listening import Listening
 from backhaul.worker.mailbox import Answer, Mailbox, reply_queue
-from backhaul.worker.origin import origin
-from backhaul.worker.processes import Processes
-from backhaul.worker.reporter import Reporter
-from backhaul.worker.service import Service
-from backhaul.worker.slots import Slots
-from backhaul.worker.submissions import Submissions
-from backhaul.worker.threads import Threads
+from backhaul.worker.processes.processes import Processes
+from backhaul.worker.reporting.reporter import Reporter
 from backhaul.worker.timers import Timers
-from backhaul.worker.token import Token, TokenStream
-from backhaul.worker.waits import Waits
 from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
 from backhaul_contracts.claims import ClaimAnswer, Grant
 from backhaul_contracts.kinds import RefusedKind

@@ -13,9 +13,9 @@ from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.metrics import Labels, Spread
 from backhaul.core.ports.broker import Broker
 from backhaul.core.tracing import UNTRACED, Tracer
-from backhaul.worker import resources
 from backhaul.worker.drain import drain
-from backhaul.worker.service import Service
+from backhaul.worker.kit import resources
+from backhaul.worker.kit.service import Service
 from backhaul.worker.shift import Shift, Terms
 from backhaul.worker.watchdog import Watchdog
 from backhaul_contracts.ids import new_id

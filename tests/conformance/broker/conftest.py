@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Broker
-from backhaul.core.topology import Queue, Topology
 from tests.conformance.broker.ground import Ground, MemoryGround, RabbitGround
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import random
 
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Broker, Delivery
-from backhaul.core.topology import Queue, Topology
 from tests.conformance.broker.ground import Ear, Ground, acking, message, quiet, ready
 
 

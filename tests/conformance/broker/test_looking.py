@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Broker, Delivery
-from backhaul.core.topology import Queue, Topology
 from tests.conformance.broker.ground import Ear, Ground, acking, connected, message, ready, to
 
 ANY = 2**40

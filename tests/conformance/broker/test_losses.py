@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages.topology import Exchange, ExchangeKind, Queue, Topology, mailbox
 from backhaul.core.ports.broker import Broker
-from backhaul.core.topology import Exchange, ExchangeKind, Queue, Topology, mailbox
 from tests.conformance.broker.ground import Ear, Ground, acking, connected, message, quiet, ready, to, until
 
 

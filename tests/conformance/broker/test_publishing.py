@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from backhaul.core.errors import BrokerUnavailable, Unroutable
+from backhaul.core.messages.topology import Binding, Exchange, ExchangeKind, Topology, mailbox
 from backhaul.core.ports.broker import Broker, Message
-from backhaul.core.topology import Binding, Exchange, ExchangeKind, Topology, mailbox
 from tests.conformance.broker.ground import Ear, Ground, acking, message, ready, to
 
 

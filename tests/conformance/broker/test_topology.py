@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from backhaul.core.errors import ConfigurationError
-from backhaul.core.ports.broker import Broker, Delivery
-from backhaul.core.topology import (
+from backhaul.core.messages.topology import (
     DEAD,
     SUBMIT,
     TASKS,
@@ -21,6 +20,7 @@ from backhaul.core.topology import (
     platform,
     task_queues,
 )
+from backhaul.core.ports.broker import Broker, Delivery
 from tests.conformance.broker.ground import Ear, Ground, message, quiet, ready, to, until
 
 

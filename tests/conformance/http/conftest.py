@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
-from backhaul.core.transitions import Rules
+from backhaul.core.messages import topology
+from backhaul.core.task.transitions import Rules
 from backhaul.settings import Settings
 from backhaul.store import open_store
 from backhaul.testing import ManualClock

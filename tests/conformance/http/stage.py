@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import httpx
 from fastapi import FastAPI
 
-from backhaul.core import topology
-from backhaul.core.commands import Command
+from backhaul.core.messages import topology
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker, Delivery
 from backhaul.core.ports.store import Store
-from backhaul.core.relay import Relay
-from backhaul.core.transitions import Change, Refusal
+from backhaul.core.task.commands import Command
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul.gateway import Gateway, create_app
 from backhaul.settings import Settings
 from backhaul.testing.clock import ManualClock

@@ -11,8 +11,8 @@ from websockets.exceptions import InvalidStatus
 
 from backhaul.core.apikeys import EVERY, Scope
 from backhaul.core.clock import to_ms
-from backhaul.gateway.conditions import EVENT_STREAM
-from backhaul.gateway.routes import Route
+from backhaul.gateway.api.routes import Route
+from backhaul.gateway.http.conditions import EVENT_STREAM
 from backhaul_contracts.ids import new_task_id
 from tests.conformance.http.keys import Headers, let_it_look, new_key
 from tests.conformance.http.stage import KIND, Stage, body

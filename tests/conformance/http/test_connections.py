@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from backhaul.core.deadlines import Deadline
-from backhaul.gateway import request
+from backhaul.gateway.http import request
 from backhaul.wiring import connection
 from tests.conformance.http.stage import Stage
 

@@ -14,12 +14,12 @@ import pytest
 
 from backhaul.broker.memory import Faults, MemoryBroker
 from backhaul.broker.rabbitmq import RabbitBroker
-from backhaul.core import topology
-from backhaul.core.announcements import token_message
-from backhaul.core.deadletters import set_aside, shown_headers
+from backhaul.core.messages import topology
+from backhaul.core.messages.announcements import token_message
+from backhaul.core.messages.deadletters import set_aside, shown_headers
 from backhaul.core.ports.broker import Broker, Delivery, Message
 from backhaul.core.ports.store import Token
-from backhaul.core.transitions import Rules
+from backhaul.core.task.transitions import Rules
 from backhaul.store import open_store
 from backhaul.testing import ManualClock
 from backhaul_contracts.ids import new_task_id

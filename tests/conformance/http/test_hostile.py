@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
-from backhaul.gateway.queries import cursor_behind
-from backhaul.gateway.routes import Route
+from backhaul.gateway.api.routes import Route
+from backhaul.gateway.http.queries import cursor_behind
 from backhaul.settings import Settings
 from backhaul.store import upgrade
 from backhaul_contracts import codec

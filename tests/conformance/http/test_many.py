@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core.announcements import live_message
 from backhaul.core.clock import from_ms
-from backhaul.core.record import Event, RawJson
-from backhaul.gateway import wide
+from backhaul.core.messages.announcements import live_message
+from backhaul.core.task.record import Event, RawJson
+from backhaul.gateway.push import wide
 from backhaul_contracts.events import Event as EventObject
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import TaskId, new_task_id

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from backhaul.core.announcements import token_message
 from backhaul.core.apikeys import Scope
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.messages.announcements import token_message
 from backhaul.core.ports.store import Token
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.problems import PROBLEM_JSON, TYPE_BASE, ProblemCode

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from backhaul.gateway import request
+from backhaul.gateway.http import request
 from backhaul_contracts.problems import Problem
 from tests.conformance.http.stage import HERE, Stage, body
 

@@ -3,7 +3,7 @@
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Capacity, Claim, Verdict
 from backhaul_contracts.ids import new_id

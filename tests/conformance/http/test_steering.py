@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from backhaul.core.commands import Expire, GiveUp
 from backhaul.core.ports.broker import Delivery
+from backhaul.core.task.commands import Expire, GiveUp
 from backhaul.core.webhooks import WebhookRules, new_secret
 from backhaul.settings import Settings
 from backhaul_contracts.ids import TaskId

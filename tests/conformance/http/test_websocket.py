@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from backhaul.gateway import conversation
+from backhaul.gateway.api import conversation
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import Task
 from tests.conformance.http.stage import Stage, body

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backhaul.core.clock import SystemClock
-from backhaul.core.transitions import Rules
+from backhaul.core.task.transitions import Rules
 from backhaul.store import SqlStore, open_store, upgrade
 from tests.support.databases import create_database, database_name, drop_database
 from tests.support.servers import PostgreSQLServer

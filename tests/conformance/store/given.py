@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from backhaul.core.clock import from_ms, system_ms
 from backhaul.core.ports.store import Dispatch, Granted, Store
-from backhaul.core.record import Draft, Event, RawJson, Record, Snapshot
-from backhaul.core.transitions import Change, Refusal
+from backhaul.core.task.record import Draft, Event, RawJson, Record, Snapshot
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul.store import SqlStore
 from backhaul.store.functions import store_now
 from backhaul.store.schema import workers

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backhaul.core.commands import Cancel
 from backhaul.core.ports.store import Token
-from backhaul.core.record import Draft, RawJson
+from backhaul.core.task.commands import Cancel
+from backhaul.core.task.record import Draft, RawJson
 from backhaul.store import SqlStore
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.tasks import Status

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from backhaul.core.commands import Cancel, Command, Expire, GiveUp, Lose, Release, Rerun, TakeBack
 from backhaul.core.ports.store import Token
-from backhaul.core.transitions import Change, Refusal
+from backhaul.core.task.commands import Cancel, Command, Expire, GiveUp, Lose, Release, Rerun, TakeBack
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul.store import SqlStore
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.reports import (

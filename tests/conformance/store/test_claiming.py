@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from backhaul.core.commands import Cancel, TakeBack
+from backhaul.core.task.commands import Cancel, TakeBack
 from backhaul.store import SqlStore
 from backhaul_contracts.claims import Capacity, Verdict
 from backhaul_contracts.ids import new_id

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.commands import Cancel, Rerun
+from backhaul.core.messages.replies import ReplyTo, noted, read
 from backhaul.core.ports.store import Admission, Children, Dispatch
-from backhaul.core.record import Caller, Draft, Record
-from backhaul.core.replies import ReplyTo, noted, read
+from backhaul.core.task.commands import Cancel, Rerun
+from backhaul.core.task.record import Caller, Draft, Record
 from backhaul.store import SqlStore, families
 from backhaul.store.families import PORTION
 from backhaul_contracts.events import EventType

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backhaul.core.commands import Cancel, Lose, TakeBack
 from backhaul.core.ports.store import Dispatch
-from backhaul.core.transitions import Change
+from backhaul.core.task.commands import Cancel, Lose, TakeBack
+from backhaul.core.task.transitions import Change
 from backhaul.store import SqlStore
 from backhaul_contracts.claims import Verdict
 from backhaul_contracts.reports import OutputReport

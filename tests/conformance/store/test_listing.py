@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.commands import Cancel
 from backhaul.core.ports.store import TaskQuery
-from backhaul.core.record import RawJson, Record
+from backhaul.core.task.commands import Cancel
+from backhaul.core.task.record import RawJson, Record
 from backhaul.store import SqlStore
 from backhaul_contracts import codec
 from backhaul_contracts.events import LARGEST_PAGE

@@ -15,8 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
 
 from backhaul.core.clock import SystemClock
-from backhaul.core.commands import Cancel
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
+from backhaul.core.task.commands import Cancel
 from backhaul.store import SqlStore, check, open_store, upgrade, versions
 from backhaul.store.postgresql import postgresql_engine
 from backhaul.store.schema import METADATA

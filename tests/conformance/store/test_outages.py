@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from backhaul.core.clock import SystemClock
-from backhaul.core.commands import Cancel
 from backhaul.core.errors import StoreUnavailable
-from backhaul.core.transitions import Change
+from backhaul.core.task.commands import Cancel
+from backhaul.core.task.transitions import Change
 from backhaul.store import SqlStore, open_store, upgrade
 from tests.conformance.store.conftest import RULES
 from tests.conformance.store.given import accepted, draft

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from backhaul.core.commands import Cancel, Command
 from backhaul.core.ports.store import Dispatch
+from backhaul.core.task.commands import Cancel, Command
 from backhaul.store import SqlStore
 from backhaul_contracts.reports import OutputReport, ProgressReport
 from backhaul_contracts.tasks import Progress

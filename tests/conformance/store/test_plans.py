@@ -13,11 +13,11 @@ import asyncpg
 import pytest
 from sqlalchemy import Engine, create_engine, event
 
-from backhaul.core import replies
 from backhaul.core.clock import SystemClock
-from backhaul.core.commands import Cancel
+from backhaul.core.messages import replies
 from backhaul.core.ports.store import Children, TaskQuery
-from backhaul.core.record import Caller, RawJson
+from backhaul.core.task.commands import Cancel
+from backhaul.core.task.record import Caller, RawJson
 from backhaul.store import SqlStore
 from backhaul.store.functions import install
 from backhaul.store.postgresql import SESSION

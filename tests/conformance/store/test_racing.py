@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from backhaul.core.clock import from_ms, system_ms
-from backhaul.core.commands import Cancel, Command, Expire, GiveUp, Lose, Rerun, TakeBack
-from backhaul.core.record import Record
-from backhaul.core.transitions import Change
+from backhaul.core.task.commands import Cancel, Command, Expire, GiveUp, Lose, Rerun, TakeBack
+from backhaul.core.task.record import Record
+from backhaul.core.task.transitions import Change
 from backhaul.store import SqlStore
 from backhaul_contracts.reports import CheckpointReport, HandedBackReport, Ruling, StoppedReport
 from backhaul_contracts.tasks import Status

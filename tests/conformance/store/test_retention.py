@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from backhaul.core.commands import Cancel, Rerun
 from backhaul.core.ports.store import TaskQuery
-from backhaul.core.record import RawJson
+from backhaul.core.task.commands import Cancel, Rerun
+from backhaul.core.task.record import RawJson
 from backhaul.store import SqlStore
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.tasks import Status

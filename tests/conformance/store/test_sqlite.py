@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from backhaul.core.commands import Lose, Release
+from backhaul.core.task.commands import Lose, Release
 from backhaul.store import SqlStore, check, open_store, upgrade
 from backhaul.testing.clock import ManualClock
 from backhaul_contracts.tasks import Status

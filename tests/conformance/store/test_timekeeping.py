@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from backhaul.core.commands import Cancel, Expire, GiveUp, Release
+from backhaul.core.task.commands import Cancel, Expire, GiveUp, Release
 from backhaul.store import SqlStore
 from tests.conformance.store.given import FUTURE, PAST, accepted, advanced, draft, failed, started
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.commands import Cancel
 from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, DeliveryState, Endpoint, Mail, Postmark
-from backhaul.core.record import RawJson
+from backhaul.core.task.commands import Cancel
+from backhaul.core.task.record import RawJson
 from backhaul.store import SqlStore, duemail
 from backhaul_contracts.ids import TaskId, new_id
 from tests.conformance.store.given import draft

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from backhaul.core import commands as cmd
-from backhaul.core import reporting, transitions
-from backhaul.core.changes import Change, Log
-from backhaul.core.endings import cancelled
-from backhaul.core.record import Record
-from backhaul.core.transitions import Refusal, Rules
+from backhaul.core.task import commands as cmd
+from backhaul.core.task import reporting, transitions
+from backhaul.core.task.changes import Change, Log
+from backhaul.core.task.endings import cancelled
+from backhaul.core.task.record import Record
+from backhaul.core.task.transitions import Refusal, Rules
 from backhaul.store import accepting
 from backhaul_contracts.reports import Ruling
 from tests.simulation.database import database
@@ -34,7 +34,7 @@ def reports_of_any_attempt_are_recorded() -> AbstractContextManager[Any]:
         return None if record.status.held and not current else real(record, report)
 
     real = reporting._fence
-    return patch("backhaul.core.reporting._fence", fence)
+    return patch("backhaul.core.task.reporting._fence", fence)
 
 
 @mutant("I6")
@@ -43,7 +43,7 @@ def reports_are_recorded_whatever_their_number() -> AbstractContextManager[Any]:
         current = record.status.held and record.attempt == report.attempt and record.token == report.token
         return None if current else Refusal(record, Ruling.STALE)
 
-    return patch("backhaul.core.reporting._fence", fence)
+    return patch("backhaul.core.task.reporting._fence", fence)
 
 
 @mutant("I2", "I6")
@@ -54,7 +54,7 @@ def a_report_overwrites_the_end_of_its_task() -> AbstractContextManager[Any]:
         return real(record, report)
 
     real = reporting._fence
-    return patch("backhaul.core.reporting._fence", fence)
+    return patch("backhaul.core.task.reporting._fence", fence)
 
 
 @mutant("I2", "I8")

@@ -4,9 +4,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from backhaul.gateway.audit import Audit
-from backhaul.gateway.reading import Reading
-from backhaul.gateway.topic import Frame, Topic
+from backhaul.gateway.push.audit import Audit
+from backhaul.gateway.push.reading import Reading
+from backhaul.gateway.push.topic import Frame, Topic
 from tests.simulation.loop import NEVER
 from tests.simulation.mutants.registry import mutant
 

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from backhaul.core.ports.webhooks import DeliveryState, Mail, Postmark
-from backhaul.core.record import RawJson
+from backhaul.core.task.record import RawJson
 from backhaul.notifier import Notifier
 from backhaul.notifier.signing import Signer
 from backhaul_contracts.ids import new_id

@@ -8,19 +8,19 @@ from unittest.mock import patch
 
 from sqlalchemy import Connection, select
 
-from backhaul.core.changes import Change
-from backhaul.core.commands import Lose
-from backhaul.core.endings import fail
 from backhaul.core.ports.store import Dispatch
-from backhaul.core.record import Record
-from backhaul.core.transitions import Rules
+from backhaul.core.task.changes import Change
+from backhaul.core.task.commands import Lose
+from backhaul.core.task.endings import fail
+from backhaul.core.task.record import Record
+from backhaul.core.task.transitions import Rules
 from backhaul.store import changing
 from backhaul.store.schema import IS_HELD, states
-from backhaul.worker.claims import Claims
+from backhaul.worker.attempts.exclusive import ExclusiveWatch
+from backhaul.worker.claiming.claims import Claims
+from backhaul.worker.claiming.token import TokenStream
 from backhaul.worker.drain import drain
-from backhaul.worker.exclusive import ExclusiveWatch
 from backhaul.worker.shift import Shift
-from backhaul.worker.token import TokenStream
 from backhaul_contracts import codec
 from backhaul_contracts.claims import Grant
 from backhaul_contracts.failures import Failure
@@ -117,4 +117,4 @@ def what_is_handed_back_counts_as_lost() -> AbstractContextManager[Any]:
     def hand_back(record: Record, now: datetime, rules: Rules) -> Change:
         return fail(record, Failure(code="lost", title="Lost", retryable=True), None, now, rules, lost=True)
 
-    return patch("backhaul.core.reporting.hand_back", hand_back)
+    return patch("backhaul.core.task.reporting.hand_back", hand_back)

@@ -8,7 +8,7 @@ import pytest
 
 from backhaul.broker.memory import Faults, MemoryBroker
 from backhaul.core.errors import BrokerUnavailable, Unroutable
-from backhaul.core.topology import OWNED_BYTES, Exchange, ExchangeKind, Queue, Topology, mailbox
+from backhaul.core.messages.topology import OWNED_BYTES, Exchange, ExchangeKind, Queue, Topology, mailbox
 from backhaul.testing.clock import ManualClock
 from tests.conformance.broker.ground import Ear, acking, message, to
 

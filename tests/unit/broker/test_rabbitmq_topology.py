@@ -7,7 +7,7 @@ from pamqp.base import Frame
 from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, ChannelLost
 from backhaul.broker.rabbitmq.session import Session
 from backhaul.broker.rabbitmq.topology import check
-from backhaul.core.topology import Queue, Topology
+from backhaul.core.messages.topology import Queue, Topology
 
 
 class _Guarded:

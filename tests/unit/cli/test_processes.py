@@ -10,7 +10,7 @@ from tests.support.terminal import on_a_terminal
 from tests.unit.client.records import LIFE, TASK_ID, sse, task
 from tests.unit.client.scripted_gateway import Answer, Reply, ScriptedGateway, Stream
 
-COMMAND = [sys.executable, "-m", "backhaul.cli"]
+COMMAND = [sys.executable, "-m", "backhaul"]
 SUCCEEDED = task("succeeded", attempt=1, result={"n": 1}, finished_at="2026-01-31T08:00:03.200Z")
 LIVED: list[Answer] = [
     Reply(202, task()),

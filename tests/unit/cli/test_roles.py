@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
-from backhaul.core.topology import Misfit
+from backhaul.core.messages.topology import Misfit
 from tests.unit.cli.conftest import Backhaul
 
 

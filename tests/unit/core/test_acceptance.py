@@ -4,10 +4,10 @@ from typing import Any, cast
 
 import pytest
 
-from backhaul.core.acceptance import Acceptance, Origin
-from backhaul.core.catalogue import MAX_FAULTS, Catalogue
 from backhaul.core.errors import Rejected
 from backhaul.core.ports.store import Store
+from backhaul.core.schema.catalogue import MAX_FAULTS, Catalogue
+from backhaul.core.task.acceptance import Acceptance, Origin
 from backhaul.testing.clock import ManualClock
 from backhaul_contracts.kinds import KindSpec, RetryRule
 from backhaul_contracts.tasks import Status

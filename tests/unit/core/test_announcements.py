@@ -1,9 +1,9 @@
 """What the world hears of a commit."""
 
-from backhaul.core.announcements import public_messages
-from backhaul.core.commands import Cancel, Lose
+from backhaul.core.messages.announcements import public_messages
 from backhaul.core.ports.store import Happening
-from backhaul.core.transitions import advance
+from backhaul.core.task.commands import Cancel, Lose
+from backhaul.core.task.transitions import advance
 from backhaul_contracts import codec
 from tests.unit.core.test_transitions import NOW, RULES, change, record, running
 

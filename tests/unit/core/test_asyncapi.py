@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from backhaul.core import topology
-from backhaul.core.asyncapi import asyncapi
-from backhaul.gateway.typed_kinds import with_messages
+from backhaul.core.messages import topology
+from backhaul.core.messages.asyncapi import asyncapi
+from backhaul.gateway.description.typed_kinds import with_messages
 from backhaul_contracts.messages import Submitted
 from tests.conformance.http.stage import KIND
 

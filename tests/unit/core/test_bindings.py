@@ -1,8 +1,8 @@
 """A queue that stands and gets nothing."""
 
-from backhaul.core import topology
-from backhaul.core.bindings import unbound
-from backhaul.core.topology import APPLY, Binding, Misfit
+from backhaul.core.messages import topology
+from backhaul.core.messages.bindings import unbound
+from backhaul.core.messages.topology import APPLY, Binding, Misfit
 
 WANTED = topology.platform(2)
 STANDS = [Binding("", queue.name, queue.name) for queue in WANTED.queues]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.commands import Cancel, Command, Expire, GiveUp, Lose, Release, Rerun, TakeBack
-from backhaul.core.record import RawJson, Record, Snapshot, evolve
 from backhaul.core.rendering import task_json
-from backhaul.core.transitions import Change, Lease, Refusal, advance, claim
+from backhaul.core.task.commands import Cancel, Command, Expire, GiveUp, Lose, Release, Rerun, TakeBack
+from backhaul.core.task.record import RawJson, Record, Snapshot, evolve
+from backhaul.core.task.transitions import Change, Lease, Refusal, advance, claim
 from backhaul_contracts import codec
 from backhaul_contracts.ids import LeaseToken, WorkerId
 from backhaul_contracts.reports import (

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from backhaul.core.compatibility import breaks
-from backhaul.core.containment import gaps
+from backhaul.core.schema.compatibility import breaks
+from backhaul.core.schema.containment import gaps
 from backhaul_contracts.kinds import KindSpec, RetryRule
 
 INT, TEXT = {"type": "integer"}, {"type": "string"}

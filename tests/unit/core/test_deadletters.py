@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from backhaul.broker.memory.consumer import Taken
 from backhaul.broker.memory.delivery import MemoryDelivery, Stored
 from backhaul.broker.memory.hub import Hub
-from backhaul.core import topology
-from backhaul.core.deadletters import origin
+from backhaul.core.messages import topology
+from backhaul.core.messages.deadletters import origin
 from backhaul.core.ports.broker import Message
 
 QUEUE = "backhaul.on.index.hear"

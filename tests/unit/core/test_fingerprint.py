@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.fingerprint import fingerprint
+from backhaul.core.task.fingerprint import fingerprint
 
 
 @pytest.mark.parametrize(

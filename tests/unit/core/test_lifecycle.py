@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from backhaul.core.lifecycle import TRANSITIONS, Trigger, target
+from backhaul.core.task.lifecycle import TRANSITIONS, Trigger, target
 from backhaul_contracts.tasks import HELD, TERMINAL, Status
 
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from backhaul.core.lifecycle import TRANSITIONS, mermaid
+from backhaul.core.task.lifecycle import TRANSITIONS, mermaid
 
 PAGE = Path(__file__).parents[3] / "docs" / "lifecycle.md"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.record import RECORD_FIELDS, Record, assemble, evolve, new_record
+from backhaul.core.task.record import RECORD_FIELDS, Record, assemble, evolve, new_record
 from backhaul_contracts.tasks import Status
 from tests.conformance.store.given import draft
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages import topology
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker, Message
 from backhaul.core.ports.store import Dispatch, Happening, Store, Token
-from backhaul.core.record import Event, RawJson, Record
-from backhaul.core.relay import Relay
+from backhaul.core.task.record import Event, RawJson, Record
 from backhaul.testing import ManualClock
 from backhaul_contracts.events import EventType
 from backhaul_contracts.ids import TaskId, new_task_id

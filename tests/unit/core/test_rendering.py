@@ -1,8 +1,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from backhaul.core.record import RawJson, Record, Snapshot
 from backhaul.core.rendering import gap_event_json, page_json, snapshot_event_json, task_json
+from backhaul.core.task.record import RawJson, Record, Snapshot
 from backhaul_contracts import codec
 from backhaul_contracts.events import Event
 from backhaul_contracts.ids import TaskId

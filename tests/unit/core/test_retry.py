@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backhaul.core.retry import backoff
+from backhaul.core.task.retry import backoff
 
 TEN_YEARS = 3650 * 24 * 3600 * 1_000_000
 LENGTHS = st.integers(0, TEN_YEARS).map(lambda microseconds: timedelta(microseconds=microseconds))

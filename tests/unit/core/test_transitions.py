@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.commands import Cancel, Expire, GiveUp, Lose, Release, Rerun, TakeBack
-from backhaul.core.record import Draft, RawJson, Record
-from backhaul.core.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
+from backhaul.core.task.commands import Cancel, Expire, GiveUp, Lose, Release, Rerun, TakeBack
+from backhaul.core.task.record import Draft, RawJson, Record
+from backhaul.core.task.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
 from backhaul_contracts import codec
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.ids import LeaseToken, WorkerId, new_task_id

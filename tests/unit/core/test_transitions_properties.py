@@ -7,11 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from backhaul.core.commands import Cancel, Command, Expire, GiveUp, Join, Lose, Release, Report, Rerun, TakeBack
-from backhaul.core.lifecycle import TRANSITIONS
-from backhaul.core.record import Draft, RawJson, Record
-from backhaul.core.replies import ReplyTo, read
-from backhaul.core.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
+from backhaul.core.messages.replies import ReplyTo, read
+from backhaul.core.task.commands import Cancel, Command, Expire, GiveUp, Join, Lose, Release, Report, Rerun, TakeBack
+from backhaul.core.task.lifecycle import TRANSITIONS
+from backhaul.core.task.record import Draft, RawJson, Record
+from backhaul.core.task.transitions import Change, Lease, Refusal, Rules, accept, advance, claim
 from backhaul_contracts.events import EventType
 from backhaul_contracts.failures import Failure
 from backhaul_contracts.ids import LeaseToken, WorkerId, new_task_id

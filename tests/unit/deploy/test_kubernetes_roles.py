@@ -11,7 +11,7 @@ import yaml
 from typer.main import get_command
 
 from backhaul.cli.main import app
-from backhaul.gateway.health import _needed
+from backhaul.gateway.api.health import _needed
 from backhaul.settings import FILE_SUFFIX, Settings
 from backhaul.wiring.catalogue import METRICS
 from backhaul.wiring.http import _GOODBYE_SECONDS

@@ -5,15 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from backhaul.core import topology, transitions
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.clock import Clock
-from backhaul.core.commands import Command
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
 from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, Leases, Listed, TaskQuery
-from backhaul.core.record import Draft, Event, Record, Snapshot
-from backhaul.core.transitions import Change, Lease, Refusal, Rules
+from backhaul.core.task import transitions
+from backhaul.core.task.commands import Command
+from backhaul.core.task.record import Draft, Event, Record, Snapshot
+from backhaul.core.task.transitions import Change, Lease, Refusal, Rules
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import LeaseToken, TaskId, WorkerId

@@ -6,12 +6,12 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.core.relay import Relay
 from backhaul.gateway import Gateway, create_app
-from backhaul.gateway.guards import is_loopback
-from backhaul.gateway.page import page
+from backhaul.gateway.access.guards import is_loopback
+from backhaul.gateway.description.page import page
 from backhaul.settings import Settings
 from backhaul.testing import ManualClock
 from tests.conformance.http.stage import HERE, KIND, Stage

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from backhaul.gateway.conditions import EVENT_STREAM, JSON, choose, entity_tag, matches, preferred_wait
+from backhaul.gateway.http.conditions import EVENT_STREAM, JSON, choose, entity_tag, matches, preferred_wait
 
 
 @pytest.mark.parametrize(

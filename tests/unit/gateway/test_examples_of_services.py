@@ -7,7 +7,7 @@ import linkcheck.service
 import report.service
 import thumbnail.service
 from backhaul import Service
-from backhaul.gateway.examples import example
+from backhaul.gateway.description.examples import example
 
 SERVICES = (digest.service.service, linkcheck.service.service, thumbnail.service.service, report.service.service)
 

@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import cast
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
-from backhaul.core.announcements import live_message
 from backhaul.core.clock import from_ms
+from backhaul.core.messages import topology
+from backhaul.core.messages.announcements import live_message
 from backhaul.core.ports.store import Store
-from backhaul.core.record import Event, RawJson
-from backhaul.gateway.feed import Feed
-from backhaul.gateway.subjects import Subjects
-from backhaul.gateway.wide import Choice, Wide
+from backhaul.core.task.record import Event, RawJson
+from backhaul.gateway.push.feed import Feed
+from backhaul.gateway.push.subjects import Subjects
+from backhaul.gateway.push.wide import Choice, Wide
 from backhaul.testing import ManualClock
 from backhaul_contracts import codec
 from backhaul_contracts.events import EventType

@@ -9,10 +9,10 @@ import pytest
 from backhaul.core.apikeys import EVERY, new_api_key
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.gateway.access import Access
-from backhaul.gateway.identity import Identity
-from backhaul.gateway.keyring import Keyring
-from backhaul.gateway.links import StreamLinks
+from backhaul.gateway.access.access import Access
+from backhaul.gateway.access.identity import Identity
+from backhaul.gateway.access.keyring import Keyring
+from backhaul.gateway.access.links import StreamLinks
 from backhaul.settings import Settings
 from backhaul.testing.clock import ManualClock
 from tests.conformance.http.stage import Stage, body, staged

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from backhaul.core.apikeys import EVERY
-from backhaul.gateway.identity import Identity
-from backhaul.gateway.limits import Limits, TooMany
+from backhaul.gateway.access.identity import Identity
+from backhaul.gateway.access.limits import Limits, TooMany
 from backhaul.settings import Rate
 from backhaul.testing import ManualClock
 

@@ -11,10 +11,10 @@ import pytest
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.gateway.identity import anybody
+from backhaul.gateway.access.identity import anybody
 from backhaul.gateway.patience import answered
-from backhaul.gateway.reading import Reading
-from backhaul.gateway.topic import frame
+from backhaul.gateway.push.reading import Reading
+from backhaul.gateway.push.topic import frame
 from backhaul.testing.clock import ManualClock
 from backhaul_contracts.ids import TaskId
 from tests.conformance.http.stage import Stage, body, staged

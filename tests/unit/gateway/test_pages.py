@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.record import Event
+from backhaul.core.task.record import Event
 from backhaul_contracts.ids import TaskId
 from tests.conformance.http.stage import Stage
 from tests.unit.gateway.fakes import FakeStore

@@ -5,10 +5,10 @@ from typing import cast
 
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core.ports.store import Store
-from backhaul.gateway.feed import Feed
-from backhaul.gateway.subjects import Subjects
-from backhaul.gateway.topic import Frame, frame
-from backhaul.gateway.wide import Wide
+from backhaul.gateway.push.feed import Feed
+from backhaul.gateway.push.subjects import Subjects
+from backhaul.gateway.push.topic import Frame, frame
+from backhaul.gateway.push.wide import Wide
 from backhaul.testing import ManualClock
 from backhaul_contracts.ids import new_task_id
 from tests.conformance.http.stage import Stage

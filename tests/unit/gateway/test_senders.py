@@ -2,8 +2,8 @@
 
 import pytest
 
-from backhaul.gateway import senders
-from backhaul.gateway.senders import Senders
+from backhaul.gateway.push import senders
+from backhaul.gateway.push.senders import Senders
 
 
 def test_a_sender_is_followed_from_its_first_message_on() -> None:

@@ -1,6 +1,6 @@
 import asyncio
 
-from backhaul.gateway.topic import Frame, Topic, Watcher, frame
+from backhaul.gateway.push.topic import Frame, Topic, Watcher, frame
 from backhaul_contracts.ids import TaskId
 
 TASK_ID = TaskId("tsk_01m86m4bnpe27a597p8ew55k2g")

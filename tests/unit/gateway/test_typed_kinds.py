@@ -7,8 +7,8 @@ import jsonschema_rs
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
-from backhaul.gateway.examples import example
-from backhaul.gateway.typed_kinds import with_kinds
+from backhaul.gateway.description.examples import example
+from backhaul.gateway.description.typed_kinds import with_kinds
 from backhaul_contracts.kinds import KindSpec
 from tests.conformance.http.stage import KIND
 

@@ -9,11 +9,11 @@ import pytest
 
 from backhaul import Service
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
 from backhaul.core.errors import ConfigurationError
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Broker
-from backhaul.core.topology import Queue, Topology
 from backhaul.ledger.announcing import Announcements
 from backhaul.ledger.eventqueues import EventQueues
 from backhaul.ledger.taskqueues import TaskQueues

@@ -3,7 +3,7 @@
 from typing import cast
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.store import Store
 from backhaul.ledger.balance import Balance
 from backhaul.ledger.taskqueues import TaskQueues

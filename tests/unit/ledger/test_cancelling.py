@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backhaul.core import topology
-from backhaul.core.changes import NOTICE
-from backhaul.core.commands import Cancel, GiveUp, Lose
-from backhaul.core.record import Record
+from backhaul.core.messages import topology
+from backhaul.core.task.changes import NOTICE
+from backhaul.core.task.commands import Cancel, GiveUp, Lose
+from backhaul.core.task.record import Record
 from backhaul_contracts.beats import Held, StopReason
 from backhaul_contracts.envelope import CLOUDEVENT_BATCH
 from backhaul_contracts.messages import REPLIES, SHARD, Beaten, Claimed, Reported

@@ -9,10 +9,10 @@ import pytest
 
 from backhaul.core.clock import SystemClock
 from backhaul.core.errors import StoreUnavailable
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Delivery
-from backhaul.core.record import RawJson
-from backhaul.core.relay import Relay
-from backhaul.core.transitions import Rules
+from backhaul.core.task.record import RawJson
+from backhaul.core.task.transitions import Rules
 from backhaul.ledger.answers import Answers
 from backhaul.ledger.claims import ClaimDesk
 from backhaul.ledger.desk import Letter

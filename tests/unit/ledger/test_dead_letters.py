@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
-from backhaul.core.deadletters import set_aside
+from backhaul.core.messages import topology
+from backhaul.core.messages.deadletters import set_aside
 from backhaul.core.ports.broker import Message
 from backhaul.ledger.deadletters import Watch
 from backhaul.testing import ManualClock

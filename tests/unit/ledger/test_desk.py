@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
 from backhaul.ledger.desk import Desk, Letter
 from backhaul.testing import ManualClock

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from backhaul.core.ports.store import Granted
-from backhaul.core.record import RawJson, Record, Snapshot, evolve
+from backhaul.core.task.record import RawJson, Record, Snapshot, evolve
 from backhaul.ledger.claims import answer_json
 from backhaul_contracts.claims import ClaimAnswer, Grant, Verdict
 from backhaul_contracts.ids import LeaseToken

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backhaul import Service
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
 from backhaul.testing import Harness
 from backhaul_contracts import codec

@@ -11,12 +11,12 @@ import pytest
 
 from backhaul import Service
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
+from backhaul.core.messages import topology
+from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Message
-from backhaul.core.record import Record, Snapshot
-from backhaul.core.relay import Relay
-from backhaul.core.transitions import Rules
+from backhaul.core.task.record import Record, Snapshot
+from backhaul.core.task.transitions import Rules
 from backhaul.ledger import Ledger
 from backhaul.settings import Settings
 from backhaul.store import SqlStore, open_store

@@ -7,10 +7,10 @@ from typing import Any
 
 from backhaul import Service
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
 from backhaul.core.clock import SystemClock
-from backhaul.core.relay import Relay
-from backhaul.core.transitions import Rules
+from backhaul.core.messages import topology
+from backhaul.core.messages.relay import Relay
+from backhaul.core.task.transitions import Rules
 from backhaul.ledger import Ledger
 from backhaul.settings import Settings
 from backhaul.store import open_store

@@ -9,13 +9,13 @@ from typing import cast
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
-from backhaul.core.announcements import spare_tokens
-from backhaul.core.commands import Lose
 from backhaul.core.errors import ConfigurationError
+from backhaul.core.messages import topology
+from backhaul.core.messages.announcements import spare_tokens
+from backhaul.core.messages.relay import Relay
+from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.store import Store
-from backhaul.core.relay import Relay
-from backhaul.core.topology import Queue, Topology
+from backhaul.core.task.commands import Lose
 from backhaul.ledger.balance import Balance
 from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.taskqueues import TaskQueues

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
 from backhaul.core.errors import ConfigurationError
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
 from backhaul.ledger.restorer import Restorer
 from backhaul.testing import ManualClock

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Delivery, Message
 from backhaul.ledger.shards import Shards
 from tests.conformance.broker.ground import Ear

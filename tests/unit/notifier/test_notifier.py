@@ -12,12 +12,12 @@ import pytest
 from pydantic import SecretStr
 
 from backhaul.core.clock import SystemClock
-from backhaul.core.commands import Cancel
 from backhaul.core.errors import ConfigurationError
 from backhaul.core.ports.webhooks import Delivery, DeliveryQuery, Endpoint
-from backhaul.core.record import RawJson
 from backhaul.core.sealing import Vault
-from backhaul.core.transitions import Rules
+from backhaul.core.task.commands import Cancel
+from backhaul.core.task.record import RawJson
+from backhaul.core.task.transitions import Rules
 from backhaul.core.webhooks import new_secret
 from backhaul.notifier import Notifier
 from backhaul.notifier.post import Answer, Post

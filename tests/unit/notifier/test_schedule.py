@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backhaul.core.ports.webhooks import Mail
-from backhaul.core.record import RawJson
+from backhaul.core.task.record import RawJson
 from backhaul.notifier.post import Answer
 from backhaul.notifier.schedule import Schedule
 from backhaul.notifier.targets import Targets

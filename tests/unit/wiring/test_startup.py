@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from backhaul.broker.memory import Hub, MemoryBroker
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable, TurnedAway
+from backhaul.core.messages import topology
+from backhaul.core.messages.topology import Misfit, Topology
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
-from backhaul.core.topology import Misfit, Topology
 from backhaul.settings import Settings
 from backhaul.wiring.startup import Lacking, Startup, StoppedEarly
 from tests.support.ports import free_port

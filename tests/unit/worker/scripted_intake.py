@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Delivery, Message
 from backhaul_contracts import codec
 from backhaul_contracts.envelope import CLOUDEVENT

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backhaul.core import topology
 from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Broker, Delivery, Message, Subscription
 from backhaul_contracts.beats import Beat, BeatAnswer, Stop, StopReason
 from backhaul_contracts.claims import Claim, ClaimAnswer, Grant, Verdict

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, computed_field, field_serializer, field_validator
 
 from backhaul import Context, Fail, Retry, Service
-from backhaul.worker import bodies
-from backhaul.worker.payloads import Unwritable, write_json
+from backhaul.worker.kit.payloads import Unwritable, write_json
+from backhaul.worker.reporting import bodies
 from backhaul_contracts import codec
 from backhaul_contracts.messages import SHARD
 from tests.unit.worker.stage import play

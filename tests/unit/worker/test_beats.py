@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from backhaul import Service
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul_contracts.beats import StopReason
 from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from backhaul import Service
-from backhaul.core import topology
 from backhaul.core.errors import ConfigurationError
-from backhaul.worker.credit import _PACE_SECONDS
+from backhaul.core.messages import topology
+from backhaul.worker.claiming.credit import _PACE_SECONDS
 from backhaul_contracts.claims import Claim
 from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns

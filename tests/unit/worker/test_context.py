@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backhaul import Context, Service
-from backhaul.worker.reports import MOST_KEPT
+from backhaul.worker.reporting.reports import MOST_KEPT
 from backhaul_contracts.beats import StopReason
 from backhaul_contracts.reports import CheckpointReport, LogReport, OutputReport, ProgressReport, Ruling
 from tests.support.deadlines import until

@@ -9,7 +9,7 @@ import pytest
 
 from backhaul import Context, RetryPolicy, Service
 from backhaul.core.errors import ConfigurationError
-from backhaul.worker.origin import origin
+from backhaul.worker.kit.origin import origin
 from backhaul_contracts.kinds import KindSpec
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backhaul import Context, Fail, Retry, RetryPolicy, Service, TaskEvent
-from backhaul.core import topology
-from backhaul.core.deadletters import origin
 from backhaul.core.errors import ConfigurationError
+from backhaul.core.messages import topology
+from backhaul.core.messages.deadletters import origin
 from backhaul.core.ports.broker import Delivery, Message
 from backhaul_contracts.envelope import CLOUDEVENT
 from backhaul_contracts.events import PublicEvent

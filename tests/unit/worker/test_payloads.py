@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from backhaul.worker.payloads import InputMisfit, Shape, Unwritable, within, write_json
+from backhaul.worker.kit.payloads import InputMisfit, Shape, Unwritable, within, write_json
 
 
 class Point(TypedDict):

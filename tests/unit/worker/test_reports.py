@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from backhaul import Context, Service
-from backhaul.core import topology
+from backhaul.core.messages import topology
 from backhaul_contracts.reports import FailedReport, Recorded, Report, Ruling
 from tests.support.deadlines import until
 from tests.unit.worker.held_clock import turns

@@ -4,7 +4,7 @@ import contextvars
 import threading
 import time
 
-from backhaul.worker.threads import Threads
+from backhaul.worker.attempts.threads import Threads
 
 name: contextvars.ContextVar[str] = contextvars.ContextVar("name")
 

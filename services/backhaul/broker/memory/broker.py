@@ -13,8 +13,8 @@ from backhaul.broker.memory.queue import MemoryQueue
 from backhaul.broker.memory.subscriber import Handling
 from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError, Unroutable
+from backhaul.core.messages.topology import Binding, Misfit, Topology
 from backhaul.core.ports.broker import Delivery, Look, Message, Subscription
-from backhaul.core.topology import Binding, Misfit, Topology
 
 
 class MemoryBroker:

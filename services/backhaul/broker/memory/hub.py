@@ -12,8 +12,8 @@ from backhaul.broker.memory.queue import MemoryQueue
 from backhaul.broker.memory.routing import MemoryExchange
 from backhaul.core.clock import Clock, SystemClock
 from backhaul.core.errors import ConfigurationError
+from backhaul.core.messages.topology import Binding, Exchange, Misfit, Queue, Topology
 from backhaul.core.ports.broker import Message
-from backhaul.core.topology import Binding, Exchange, Misfit, Queue, Topology
 
 _MISSING = "does not exist"
 _DIFFERENT = "delete it, or change it back, then run `backhaul topology apply`"

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from backhaul.broker.memory.delivery import Stored
 from backhaul.broker.memory.faults import Dice
-from backhaul.core.topology import OWNED_BYTES, OWNED_EXPIRY, Queue
+from backhaul.core.messages.topology import OWNED_BYTES, OWNED_EXPIRY, Queue
 
 
 class Taker(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from backhaul.core.topology import Exchange, ExchangeKind
+from backhaul.core.messages.topology import Exchange, ExchangeKind
 
 _REMEMBERED = 10_000
 

@@ -18,8 +18,8 @@ from backhaul.broker.rabbitmq.looking import PATIENCE, looking
 from backhaul.broker.rabbitmq.session import RefusedError, Session
 from backhaul.broker.rabbitmq.supervision import Supervisor
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
+from backhaul.core.messages.topology import Binding, Misfit, Topology
 from backhaul.core.ports.broker import Delivery, Look, Message, Subscription
-from backhaul.core.topology import Binding, Misfit, Topology
 
 if TYPE_CHECKING:
     from backhaul.broker.rabbitmq.subscriber import Subscriber

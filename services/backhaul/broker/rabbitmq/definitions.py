@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from backhaul.broker.rabbitmq.topology import exchange_frame, queue_frame
-from backhaul.core.permissions import Grants
-from backhaul.core.policies import Policy
-from backhaul.core.topology import Binding, Exchange, Queue, Topology
+from backhaul.core.messages.permissions import Grants
+from backhaul.core.messages.policies import Policy
+from backhaul.core.messages.topology import Binding, Exchange, Queue, Topology
 
 _EVERYTHING_PASSES = {"auto_delete": False, "internal": False}
 

@@ -19,7 +19,7 @@ from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, ChannelLost, redacte
 from backhaul.broker.rabbitmq.frames import publish_frames
 from backhaul.broker.rabbitmq.session import RefusedError, Session
 from backhaul.core.errors import BrokerUnavailable
-from backhaul.core.permissions import Operation, Permission
+from backhaul.core.messages.permissions import Operation, Permission
 from backhaul.core.ports.broker import Message
 
 _HEARTBEAT = timedelta(seconds=5)

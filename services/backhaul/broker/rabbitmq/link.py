@@ -11,7 +11,7 @@ from yarl import URL
 from backhaul.broker.rabbitmq.errors import Refusal, redacted
 from backhaul.broker.rabbitmq.session import RefusedError, Session
 from backhaul.core.errors import BrokerUnavailable
-from backhaul.core.retry import backoff
+from backhaul.core.task.retry import backoff
 
 _FIRST_WAIT = timedelta(milliseconds=100)
 _LONGEST_WAIT = timedelta(seconds=2)

@@ -14,8 +14,8 @@ from yarl import URL
 
 from backhaul.broker.rabbitmq.definitions import policy_json
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
-from backhaul.core.policies import Policy, Release
-from backhaul.core.topology import Binding
+from backhaul.core.messages.policies import Policy, Release
+from backhaul.core.messages.topology import Binding
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from backhaul.broker.rabbitmq.link import Backoff, Link
 from backhaul.broker.rabbitmq.session import Session
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, Refused, Unroutable
-from backhaul.core.permissions import DEFAULT_EXCHANGE
+from backhaul.core.messages.permissions import DEFAULT_EXCHANGE
 from backhaul.core.ports.broker import Message
 
 _FEEL = 1.0

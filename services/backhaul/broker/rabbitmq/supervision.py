@@ -15,7 +15,7 @@ from backhaul.broker.rabbitmq.link import Link
 from backhaul.broker.rabbitmq.publisher import Publisher
 from backhaul.broker.rabbitmq.session import Session
 from backhaul.core.errors import BackhaulError, BrokerUnavailable
-from backhaul.core.topology import Topology
+from backhaul.core.messages.topology import Topology
 
 log = logging.getLogger(__name__)
 

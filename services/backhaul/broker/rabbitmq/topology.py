@@ -13,7 +13,7 @@ from backhaul.broker.rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, PRECONDIT
 from backhaul.broker.rabbitmq.listing import take
 from backhaul.broker.rabbitmq.session import Session
 from backhaul.core.errors import ConfigurationError
-from backhaul.core.topology import NEVER, OWNED_BYTES, OWNED_EXPIRY, Binding, Exchange, Misfit, Queue, Topology
+from backhaul.core.messages.topology import NEVER, OWNED_BYTES, OWNED_EXPIRY, Binding, Exchange, Misfit, Queue, Topology
 
 _PATIENCE = 3.0
 _AT_ONCE = 256

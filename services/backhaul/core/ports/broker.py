@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from backhaul.core.topology import Binding, Misfit, Topology
+from backhaul.core.messages.topology import Binding, Misfit, Topology
 
 HeaderValue = str | int | float | bool | bytes | Decimal | datetime | list[Any] | dict[str, Any] | None
 """What an AMQP table can hold. Headers of our own are scalars."""

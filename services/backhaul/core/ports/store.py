@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.census import Census
-from backhaul.core.commands import Command, Lose
 from backhaul.core.ports.webhooks import WebhookStore
-from backhaul.core.record import Draft, Event, Record, Snapshot
-from backhaul.core.transitions import Change, Refusal
+from backhaul.core.task.commands import Command, Lose
+from backhaul.core.task.record import Draft, Event, Record, Snapshot
+from backhaul.core.task.transitions import Change, Refusal
 from backhaul_contracts.beats import Beat
 from backhaul_contracts.claims import Claim, Verdict
 from backhaul_contracts.ids import TaskId

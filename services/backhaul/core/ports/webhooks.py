@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from backhaul.core.record import RawJson
+from backhaul.core.task.record import RawJson
 from backhaul_contracts.ids import TaskId
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from backhaul.core.errors import BackhaulError
 from backhaul.core.findings import Finding, fault, ok, warning
-from backhaul.core.permissions import ROLES, Grants
+from backhaul.core.messages.permissions import ROLES, Grants
 from backhaul.settings import Settings
 from backhaul.wiring.doctor import managed
 

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from backhaul.core.bindings import unbound
 from backhaul.core.errors import BackhaulError
 from backhaul.core.findings import Finding, fault, note, ok, warning
-from backhaul.core.policies import amiss, policies
-from backhaul.core.topology import Binding, platform
+from backhaul.core.messages.bindings import unbound
+from backhaul.core.messages.policies import amiss, policies
+from backhaul.core.messages.topology import Binding, platform
 from backhaul.settings import Settings
 
 if TYPE_CHECKING:

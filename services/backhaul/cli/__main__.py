@@ -1,5 +1,0 @@
-"""`python -m backhaul.cli`, where the script `backhaul` is not on the path."""
-
-from backhaul.cli.main import main
-
-main()

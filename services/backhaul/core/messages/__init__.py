@@ -1,0 +1,1 @@
+"""What stands on the broker and travels over it: names, rights, messages, and who publishes them."""

@@ -1,0 +1,1 @@
+"""The calls: one module for each thing that can be asked for, and the table that routes them."""

@@ -1,0 +1,1 @@
+"""The API as it describes itself: OpenAPI, and the page at `/docs`."""
