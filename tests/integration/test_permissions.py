@@ -22,6 +22,7 @@ from backhaul.settings import Settings
 from backhaul.store import upgrade
 from backhaul.wiring import check_topology, open_store
 from backhaul.wiring.definitions import rabbitmq_definitions
+from backhaul.wiring.doctor.broker import examine
 from backhaul.wiring.permitted import lacking, needed_to_serve, needed_to_work
 from backhaul.wiring.platform import Platform
 from tests.support.rabbitmq import PrivateRabbitMQ
@@ -231,6 +232,21 @@ async def test_what_roles_ask_for_when_they_start_is_what_their_users_may(urls: 
 
     assert missing == {user: [] for user in asked}
     assert of_another == ["read backhaul.on.ears.doctor"]
+
+
+@pytest.mark.parametrize(("user", "role"), [("gateway", "gateway"), ("ledger", "ledger"), ("talk", "worker")])
+async def test_the_doctor_says_of_each_user_that_it_may_be_its_role(
+    urls: Mapping[str, str], user: str, role: str
+) -> None:
+    settings = Settings.model_validate({"amqp_url": urls[user]})
+
+    asked_of_the_role = await examine(settings, role)
+    asked_of_any = await examine(settings, None)
+
+    for found in (asked_of_the_role, asked_of_any):
+        permissions = next(finding for finding in found if finding.about == "permissions")
+        assert permissions.severity is Severity.OK, permissions.fact
+        assert role in permissions.fact
 
 
 async def test_a_worker_cannot_read_what_another_service_is_to_do(urls: Mapping[str, str]) -> None:

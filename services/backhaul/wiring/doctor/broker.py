@@ -29,7 +29,8 @@ async def examine(settings: Settings, role: str | None) -> list[Finding]:
     """Findings on the broker, the topology, and what this user may do there."""
     from backhaul.broker.rabbitmq import inspect_broker
 
-    asked = {permission for grants in ROLES.values() for permission in grants.samples()}
+    roles = _needed_by(role) or tuple(ROLES)
+    asked = {permission for name in roles for permission in ROLES[name].samples()}
     try:
         facts = await inspect_broker(settings.amqp_url.get_secret_value(), sorted(asked, key=str))
         return [
@@ -79,9 +80,9 @@ def _sizes(settings: Settings, facts: "BrokerFacts") -> list[Finding]:
 
 
 def _permissions(facts: "BrokerFacts", role: str | None) -> Finding:
-    lacking = {name: _lacking(facts, grants) for name, grants in ROLES.items()}
+    needed = _needed_by(role)
+    lacking = {name: _lacking(facts, ROLES[name]) for name in needed or ROLES}
     who = f"user {facts.user} in vhost {facts.vhost}"
-    needed = _NEEDED_BY.get(role, (role,) if role else ())
     missing = sorted({each for name in needed for each in lacking[name]})
     fitting = [name for name in lacking if not lacking[name]]
     if missing:
@@ -91,6 +92,11 @@ def _permissions(facts: "BrokerFacts", role: str | None) -> Finding:
         fact = f"{who} may be no role: not a {fewest}, for it may not {', '.join(sorted(lacking[fewest]))}"
         return fault("permissions", fact, _remedy(facts))
     return ok("permissions", f"{who} may be {' and '.join(needed or fitting)}")
+
+
+def _needed_by(role: str | None) -> tuple[str, ...]:
+    """Whose permissions a process of this role needs; None: no particular ones."""
+    return _NEEDED_BY.get(role, (role,) if role else ())
 
 
 def _lacking(facts: "BrokerFacts", grants: Grants) -> set[str]:

@@ -49,7 +49,7 @@ async def _policies(management: "Management") -> list[Finding]:
 def _bindings(settings: Settings, found: "list[Binding]") -> list[Finding]:
     wanted = platform(settings.ledger_shards)
     missing = [fault("bindings", f"{each.thing} {each.fact}", each.remedy) for each in unbound(wanted, found)]
-    return missing or [ok("bindings", "every queue gets what it is for")]
+    return missing or [ok("bindings", "every queue that stands gets what it is for")]
 
 
 def _clock(management: "Management") -> list[Finding]:
