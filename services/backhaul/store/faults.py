@@ -59,6 +59,11 @@ def collided(error: Exception) -> bool:
     return _sqlstate(error) in _COLLISIONS or _sqlite_code(error) in _SQLITE_COLLISIONS
 
 
+def read_only(error: BaseException) -> bool:
+    """Whether the session takes no writes. It may never take any, whatever becomes of the database."""
+    return _sqlstate(error) == _READ_ONLY
+
+
 def unavailable(error: Exception, store: str) -> StoreUnavailable | None:
     """What to raise if the database could not be reached or did not answer in time; None for any other fault."""
     if isinstance(error, TimeoutError | PoolTimeout):
@@ -130,7 +135,7 @@ def _is_outage(error: DBAPIError) -> bool:
     )
 
 
-def _sqlstate(error: Exception) -> str | None:
+def _sqlstate(error: BaseException) -> str | None:
     return getattr(getattr(error, "orig", None), "sqlstate", None)
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
@@ -12,7 +13,7 @@ from sqlalchemy.util import greenlet_spawn
 from backhaul.core.deadlines import Deadline
 from backhaul.core.errors import ConfigurationError, StoreUnavailable
 from backhaul.store import rights
-from backhaul.store.faults import WRITABLE, beginning, unavailable
+from backhaul.store.faults import WRITABLE, beginning, read_only, unavailable
 from backhaul.store.runner import T, persist
 from backhaul.store.urls import redacted
 
@@ -57,6 +58,7 @@ class PostgresRunner:
         self._transactions = self._engine.sync_engine
         self._statements = self._transactions.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._transactions, "checkout", _refuse_closed)
+        event.listen(self._transactions, "handle_error", _leave_read_only)
 
     async def start(self) -> None:
         with beginning(self._name):
@@ -95,13 +97,23 @@ class PostgresRunner:
 
 def _takes_no_writes(connection: Connection) -> bool:
     """A standby, or a user whose transactions are read-only by default."""
-    return bool(connection.scalar(text("SHOW transaction_read_only")) == "on")
+    if connection.scalar(text("SHOW transaction_read_only")) != "on":
+        return False
+    connection.connection.invalidate(soft=True)  # the pool makes a new one: this may stay so, see `_leave_read_only`
+    return True
 
 
 def _refuse_closed(connection: Any, record: object, proxy: object) -> None:
     """A connection that the server has closed is known to be so without asking: the pool makes a new one."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _leave_read_only(context: ExceptionContext) -> None:
+    """A session keeps the `default_transaction_read_only` that it began with, and its server when another is primary: so
+    the pool has to begin anew, or it takes no writes for ever."""
+    if context.sqlalchemy_exception is not None and read_only(context.sqlalchemy_exception):
+        context.is_disconnect = True
 
 
 def postgresql_engine(url: URL, session: Mapping[str, str], **pool: Any) -> AsyncEngine:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from yarl import URL
 
@@ -13,6 +14,8 @@ from backhaul.core.clock import SystemClock
 from backhaul.core.errors import BackhaulError, ConfigurationError, StoreUnavailable
 from backhaul.store import SqlStore, check, inspect_store, open_store, upgrade
 from backhaul.store.faults import beginning, unavailable
+from backhaul.store.postgresql import PostgresRunner
+from backhaul.store.urls import parse
 from tests.conformance.store.conftest import RULES
 
 
@@ -161,6 +164,30 @@ async def test_a_database_that_takes_no_writes_is_waited_for(database_url: str, 
         await store.start()
 
     await store.stop()
+
+
+def write(connection: Connection) -> None:
+    connection.execute(text("DELETE FROM outbox"))
+
+
+async def test_a_database_that_takes_writes_again_is_found_to_do_so(
+    database_url: str, owner: asyncpg.Connection
+) -> None:
+    name = URL(database_url).path[1:]
+    await asyncio.to_thread(upgrade, database_url)
+    asked, written = (PostgresRunner(parse(database_url)) for _ in range(2))
+
+    await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(StoreUnavailable, match="takes no writes"):
+        await asked.ping()
+    with pytest.raises(StoreUnavailable, match="read-only transaction"):
+        await written.execute(write)
+    await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+
+    await asked.ping()
+    await written.execute(write)
+    for runner in (asked, written):
+        await runner.stop()
 
 
 async def test_free_connections_are_counted_as_an_ordinary_user_sees_them(
