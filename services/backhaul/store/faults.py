@@ -27,6 +27,7 @@ _UNKNOWN_SETTING = "42704"
 _NO_TLS = "rejected SSL upgrade"
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _MISUSED = "ClientConfigurationError"  # of asyncpg
+_BROKEN = "InternalClientError"  # the same, of a connection that breaks while a statement begins
 _SQLITE_COLLISIONS = {SQLITE_BUSY, SQLITE_LOCKED}
 _SQLITE_OUTAGES = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOERR}
 _SQLITE_REFUSALS = {
@@ -121,7 +122,10 @@ def told(error: Exception, store: str, grant: str = GRANT) -> ConfigurationError
 
 def _words(error: DBAPIError) -> str:
     """What the database says, in one line, without the class of the error and hints of its driver."""
-    return " ".join(str(getattr(error.orig, "__cause__", None) or error.orig).partition("HINT:")[0].split())
+    said = getattr(error.orig, "__cause__", None) or error.orig
+    if type(said).__name__ == _BROKEN:
+        return "the connection has broken"
+    return " ".join(str(said).partition("HINT:")[0].split())
 
 
 def _is_outage(error: DBAPIError) -> bool:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from asyncpg.exceptions import InternalClientError
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from yarl import URL
 
 from backhaul.core.clock import SystemClock
@@ -238,6 +239,18 @@ def test_an_outage_has_the_remedy_that_fits(sqlstate: str, remedy: str) -> None:
 
     assert str(outage).startswith("the store postgresql://x is unavailable (no room): ")
     assert remedy in str(outage)
+
+
+def test_what_the_driver_says_of_itself_is_told_in_our_words() -> None:
+    translated = type("InterfaceError", (Exception,), {})()
+    translated.__cause__ = InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+
+    outage = unavailable(InterfaceError("", {}, translated), "postgresql://x")
+
+    assert str(outage) == (
+        "the store postgresql://x is unavailable (the connection has broken): "
+        "look whether it runs, and whether BACKHAUL_DATABASE_URL leads there"
+    )
 
 
 def _upgraded(url: str) -> str:

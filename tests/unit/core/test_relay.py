@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from backhaul.core.errors import BrokerUnavailable
+from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.messages import topology
 from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker, Message
@@ -43,11 +44,16 @@ class BrokerThatConfirmsSlowly:
 
 @dataclass
 class Outbox:
-    """The one call of the store that matters here."""
+    """The one call of the store that matters here; it fails so many times first."""
 
     settled: list[str] = field(default_factory=list)
+    failures: int = 0
+    asked: int = 0
 
     async def settle(self, outbox_ids: Sequence[str]) -> None:
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise StoreUnavailable("the store is away")
         self.settled.extend(outbox_ids)
 
 
@@ -130,6 +136,28 @@ async def test_what_a_broker_does_not_confirm_in_time_is_left_to_the_sweep_beyon
     assert len([message for message in broker.taken if message.exchange == topology.TASKS]) == 50 * 500
     assert sorted(map(int, outbox.settled)) == list(range(50)), "what was never published is owed still"
     assert len(told) == 1
+
+
+async def test_that_nothing_can_be_settled_is_said_once_in_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "backhaul.relay")
+    outbox, clock = Outbox(failures=3), ManualClock()
+    relaying = Relay(cast("Store", outbox), cast("Broker", BrokerThatConfirmsSlowly(most=100)), clock)
+    running = asyncio.create_task(relaying.run())
+
+    for number in range(4):
+        relaying.hand_over(dispatch(number, tasks=1))
+        async with asyncio.timeout(10):
+            while outbox.asked <= number:
+                await asyncio.sleep(0)
+                clock.advance(timedelta(milliseconds=100))
+    running.cancel()
+    await asyncio.wait((running,))
+
+    assert outbox.settled == ["3"]
+    assert [record.message for record in caplog.records] == [
+        "what was published stays owed, and is published once more: the store is away",
+        "forgetting what was published is well again",
+    ]
 
 
 async def test_what_is_left_at_the_end_is_published_and_settled() -> None:

@@ -41,6 +41,7 @@ _BACKLOG = 50_000
 _SETTLE_PAUSE = timedelta(milliseconds=100)
 _FAREWELL = timedelta(seconds=2)
 _DISPATCHING, _TELLING = "the publishing of dispatches", "the publishing of live events"
+_SETTLING = "forgetting what was published"
 
 
 WAITING = Metric(
@@ -159,7 +160,9 @@ class Relay:
             try:
                 await self._store.settle(self._unsettled)
             except StoreUnavailable as error:
-                _log.warning("%d published dispatches will be published once more: %s", len(self._unsettled), error)
+                self._complaints.say(_SETTLING, f"what was published stays owed, and is published once more: {error}")
+            else:
+                self._complaints.settle(_SETTLING)
             self._unsettled = []
 
     async def _say_the_rest(self) -> None:
