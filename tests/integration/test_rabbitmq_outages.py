@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from backhaul.broker.rabbitmq import RabbitBroker
+from backhaul.broker.rabbitmq import RabbitBroker, supervision
 from backhaul.core.errors import BrokerUnavailable
 from backhaul.core.messages.topology import Exchange, ExchangeKind, Queue, Topology, mailbox
 from backhaul.core.ports.broker import Delivery
@@ -72,6 +72,30 @@ async def test_a_mailbox_and_its_consumer_survive_a_restart(
     await broker.publish([to("replies", "me", b"hello", persistent=False)])
 
     assert (await ear.count(1))[0].body == b"hello"
+
+
+async def test_a_mailbox_is_bound_again_when_its_exchange_was_deleted_and_made_anew(
+    private_rabbitmq: PrivateRabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "_REFRESH", timedelta(milliseconds=100))
+    await asyncio.to_thread(private_rabbitmq.start)
+    vhost, ear = await private_rabbitmq.create_vhost(), Ear(acking)
+    broker, operator = (RabbitBroker(vhost, name=name) for name in ("deaf", "operator"))
+    await broker.start()
+    await operator.start()
+    await operator.declare(TOPOLOGY)
+    own = mailbox("replies", "me")
+    await broker.declare(own)
+    await broker.consume("replies.me", ear, credit=10)
+
+    await operator.unbind(own.bindings)
+
+    async with asyncio.timeout(10):
+        while not ear.heard:
+            with suppress(BrokerUnavailable):
+                await operator.publish([to("replies", "me", b"heard")])
+    await operator.stop()
+    await broker.stop()
 
 
 async def test_a_subscription_survives_a_restart(broker: RabbitBroker, private_rabbitmq: PrivateRabbitMQ) -> None:

@@ -72,6 +72,7 @@ class Balance:
         if _COUNTED in lost.values():
             waiting = await self._store.waiting(_MOST_LOST)
             lost = {queue: waiting.get(queue, 0) for queue in lost}
+        await self._queues.declare(lost)  # what was deleted may be the binding: then all that is issued goes astray
         for queue, count in lost.items():
             await self.issue(queue, count)
         self._short = short

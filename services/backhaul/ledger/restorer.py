@@ -1,8 +1,10 @@
 """The restorer: what was deleted from the broker while the platform is at work is declared anew."""
 
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 
 from backhaul.core.clock import Clock
 from backhaul.core.complaints import Complaints
@@ -14,6 +16,7 @@ from backhaul.core.ports.broker import Broker
 _log = logging.getLogger("backhaul.ledger")
 
 _LOOK = timedelta(seconds=5)
+_LOOKS_TO_A_BINDING = 6
 
 
 class Restorer:
@@ -27,26 +30,39 @@ class Restorer:
         self._broker = broker
         self._clock = clock
         self._kept = _each(topology.platform(shards))
+        self._services: dict[str, Topology] = {}
         self._complaints = Complaints(_log)
 
     def keep(self, queues: Topology) -> None:
         """Look after the queues of a service, too. Events that are published while one is missing are lost to it."""
-        self._kept.update(_each(queues))
+        self._services.update(_each(queues))
 
     async def run(self) -> None:
         """Look every few seconds, until cancelled."""
-        while True:
+        for look in count(1):
             await self._clock.sleep(_LOOK)
             with suppress(BrokerUnavailable):  # it is looked again
                 await self.restore()
+                if look % _LOOKS_TO_A_BINDING == 0:
+                    await self.bind()
 
     async def restore(self) -> None:
         """Declare what is missing, with its bindings; what cannot be had is told once. Raises `BrokerUnavailable`."""
+        await self._each_by_itself(self._kept | self._services, self._restore)
+
+    async def bind(self) -> None:
+        """Declare the queues of services, there or not: with an exchange that is deleted their bindings go, and nothing
+        tells so. Those of the platform come back with the exchange, by `topology apply`. Raises `BrokerUnavailable`."""
+        await self._each_by_itself(self._services, lambda _, wanted: self._broker.declare(wanted))
+
+    async def _each_by_itself(
+        self, queues: Mapping[str, Topology], act: Callable[[str, Topology], Awaitable[None]]
+    ) -> None:
         if not self._broker.connected:
             return
-        for name, wanted in list(self._kept.items()):  # a service may come meanwhile
+        for name, wanted in list(queues.items()):  # a service may come meanwhile
             try:
-                await self._restore(name, wanted)
+                await act(name, wanted)
             except ConfigurationError as error:
                 self._complaints.say(f"queue {name}", error)
             else:

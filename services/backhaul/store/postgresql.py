@@ -110,8 +110,8 @@ def _refuse_closed(connection: Any, record: object, proxy: object) -> None:
 
 
 def _leave_read_only(context: ExceptionContext) -> None:
-    """A session keeps the `default_transaction_read_only` that it began with, and its server when another is primary: so
-    the pool has to begin anew, or it takes no writes for ever."""
+    """A session keeps the `default_transaction_read_only` that it began with, and its server when that is primary no
+    more: the pool has to begin anew, or it takes no writes for ever."""
     if context.sqlalchemy_exception is not None and read_only(context.sqlalchemy_exception):
         context.is_disconnect = True
 

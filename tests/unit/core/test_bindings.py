@@ -45,4 +45,4 @@ def test_tokens_that_would_not_reach_their_queue_are_the_business_of_a_ledger() 
     (misfit,) = unbound(WANTED, [*COMPLETE, served])
 
     assert misfit.fact == "is not bound to exchange backhaul.tasks by the key 'digest'"
-    assert misfit.remedy == "start a ledger anew, which declares it"
+    assert misfit.remedy == "a ledger binds it when tasks wait in it; if none does, look at its log"

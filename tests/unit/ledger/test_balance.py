@@ -36,3 +36,20 @@ async def test_after_a_loss_there_are_as_many_tokens_as_tasks_wait() -> None:
     assert after_one_look == (False, 0)
     assert after_two_looks == (2_500, 3)
     await broker.stop()
+
+
+async def test_tokens_that_are_issued_anew_find_their_way_though_its_binding_was_deleted() -> None:
+    broker = MemoryBroker()
+    await broker.start()
+    await broker.declare(topology.platform(1))
+    queues = TaskQueues(broker)
+    await queues.declare(COUNTS)
+    await broker.unbind(topology.task_queues(COUNTS).bindings)
+    balance = Balance(cast("Store", ManyWait()), broker, queues)
+
+    await balance.balance()
+    await balance.balance()
+
+    assert await queues.ready("few") == 3
+    assert await broker.ready(topology.UNROUTED) == 0
+    await broker.stop()

@@ -95,3 +95,18 @@ async def test_a_queue_that_cannot_be_looked_at_holds_up_no_other_and_is_told_on
     assert await look(topology.CLAIMS) is None
     assert await look(topology.ledger_queue(1)) == 0
     assert caplog.text.count("the queue must not be read") == 1
+
+
+async def test_the_queues_of_services_are_bound_again(broker: MemoryBroker, restorer: Restorer) -> None:
+    await broker.declare(topology.platform(2))
+    heard = topology.event_queues([Interest(service="sales", name="note", patterns=["task.#"])])
+    await broker.declare(heard)
+    restorer.keep(heard)
+    await broker.unbind(heard.bindings)
+
+    await restorer.bind()
+
+    await broker.publish(
+        [Message(exchange=topology.EVENTS, routing_key="task.x.succeeded", body=b"{}", content_type="")]
+    )
+    assert await broker.ready(topology.event_queue("sales", "note")) == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Protocol
@@ -14,10 +14,13 @@ from backhaul.broker.rabbitmq.errors import ChannelLost, Refusal
 from backhaul.broker.rabbitmq.link import Link
 from backhaul.broker.rabbitmq.publisher import Publisher
 from backhaul.broker.rabbitmq.session import Session
+from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BackhaulError, BrokerUnavailable
 from backhaul.core.messages.topology import Topology
 
 log = logging.getLogger(__name__)
+
+_REFRESH = timedelta(seconds=30)
 
 
 class Supervised(Protocol):
@@ -60,6 +63,7 @@ class Supervisor:
         self._hopeless: Refusal | None = None
         self._told: Refusal | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._complaints = Complaints(log, logging.WARNING)
         self._raises = False
         """Whether what is hopeless ends the start, and so is told by who started us."""
 
@@ -86,7 +90,7 @@ class Supervisor:
         """Keep everything alive until cancelled."""
         try:
             async with asyncio.TaskGroup() as self._group:
-                for loop in (self.publishing.run(), self.consuming.run(), self.publisher.run()):
+                for loop in (self.publishing.run(), self.consuming.run(), self.publisher.run(), self._refresh()):
                     self._group.create_task(loop)
                 for consumer in self.consumers:
                     self._group.create_task(consumer.run())
@@ -164,11 +168,24 @@ class Supervisor:
 
     async def _restore_unheard(self, session: Session) -> None:
         """Owned queues that are consumed are declared by their consumers."""
-        for queue in self.owned.keys() - {consumer.queue for consumer in self.consumers}:
+        await self._restore(session, self.owned.keys() - {consumer.queue for consumer in self.consumers})
+
+    async def _refresh(self) -> None:
+        """With an exchange that is deleted go our bindings to it, untold: now and then they are made anew."""
+        while True:
+            await asyncio.sleep(_REFRESH.total_seconds())
+            if (session := self.consuming.now) is not None:
+                heard = {consumer.queue for consumer in self.consumers if not consumer.cancelled}
+                await self._restore(session, self.owned.keys() & heard)
+
+    async def _restore(self, session: Session, queues: Iterable[str]) -> None:
+        for queue in queues:
             try:
                 await objects.declare(session, self.owned[queue])
             except (BackhaulError, ChannelLost, TimeoutError) as error:
-                log.warning("queue %s could not be declared again: %s", queue, error)
+                self._complaints.say(queue, f"queue {queue} could not be declared again: {error}")
+            else:
+                self._complaints.settle(queue)
 
     async def _first_try(self) -> None:
         await asyncio.gather(self.publishing.tried.wait(), self.consuming.tried.wait())

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from backhaul.core.messages.topology import APPLY, TASKS, Binding, Misfit, Topology, task_queues
 
-_DECLARES = "start a ledger anew, which declares it"
+_DECLARES = "a ledger binds it when tasks wait in it; if none does, look at its log"
 
 
 def unbound(wanted: Topology, found: Iterable[Binding]) -> list[Misfit]:
