@@ -14,6 +14,7 @@ from aio_pika.exceptions import ChannelClosed
 from backhaul import Context, Fail, Service, TaskEvent
 from backhaul.broker.rabbitmq import RabbitBroker, inspect_broker
 from backhaul.core.clock import SystemClock
+from backhaul.core.findings import Severity
 from backhaul.core.messages import topology
 from backhaul.core.messages.permissions import GATEWAY, LEDGER, Grants, Operation, Permission, worker
 from backhaul.core.messages.policies import OLDEST
