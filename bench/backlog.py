@@ -16,7 +16,7 @@ import asyncpg
 
 from backhaul.core.messages import topology
 from backhaul.core.messages.announcements import token_message
-from backhaul.core.ports.store import Token
+from backhaul.core.ports.dispatch import Token
 from backhaul_contracts.envelope import CLOUDEVENT
 from backhaul_contracts.ids import TaskId
 from bench.noop import service

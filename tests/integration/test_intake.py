@@ -14,7 +14,8 @@ from backhaul.core.errors import StoreUnavailable
 from backhaul.core.messages import topology
 from backhaul.core.messages.topology import Queue, Topology
 from backhaul.core.ports.broker import Delivery, Message
-from backhaul.core.ports.store import Admission, Dispatch, Store
+from backhaul.core.ports.dispatch import Dispatch
+from backhaul.core.ports.store import Admission, Store
 from backhaul.core.task.record import Draft
 from backhaul.testing import Harness, ManualClock
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from backhaul.core.clock import Clock
 from backhaul.core.metrics import LENGTHS, Labels, Metric, Reading, Shape, Spreads
-from backhaul.core.ports.store import Happening
+from backhaul.core.ports.dispatch import Happening
 from backhaul.core.task.record import Event, Record
 from backhaul_contracts.events import EventType
 

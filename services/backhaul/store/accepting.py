@@ -15,7 +15,8 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from backhaul.core.clock import to_ms
 from backhaul.core.errors import StoreUnavailable
-from backhaul.core.ports.store import Admission, Dispatch
+from backhaul.core.ports.dispatch import Dispatch
+from backhaul.core.ports.store import Admission
 from backhaul.core.task import transitions
 from backhaul.core.task.record import Draft, Snapshot, evolve
 from backhaul.core.task.transitions import Change, Rules

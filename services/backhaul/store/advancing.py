@@ -6,7 +6,7 @@ from typing import cast
 from sqlalchemy import Connection, Text, select
 
 from backhaul.core.clock import from_ms
-from backhaul.core.ports.store import Children, Dispatch
+from backhaul.core.ports.dispatch import Children, Dispatch
 from backhaul.core.task import transitions
 from backhaul.core.task.commands import Command, Lose, TakeBack
 from backhaul.core.task.record import Record

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Integer, Subquery, Text, func, select, update
 
-from backhaul.core.ports.store import Children, Dispatch
+from backhaul.core.ports.dispatch import Children, Dispatch
 from backhaul.core.task.record import Record
 from backhaul.core.task.transitions import Change
 from backhaul.store import journal

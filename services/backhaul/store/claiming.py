@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Integer, Select, Text, bindparam, select
 
 from backhaul.core.clock import from_ms
-from backhaul.core.ports.store import Dispatch, Granted
+from backhaul.core.ports.dispatch import Dispatch
+from backhaul.core.ports.store import Granted
 from backhaul.core.task import transitions
 from backhaul.core.task.record import Record, Snapshot
 from backhaul.core.task.transitions import Change, Lease

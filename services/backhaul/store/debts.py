@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, delete, func, select, update
 
-from backhaul.core.ports.store import Children, Dispatch, Happening, Token
+from backhaul.core.ports.dispatch import Children, Dispatch, Happening, Token
 from backhaul.core.task.record import Event
 from backhaul.store.functions import store_now
 from backhaul.store.records import EVENT_COLUMNS, TASK_IDS, read_event, read_record, record_columns

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Integer, Text, bindparam, exists, select
 
-from backhaul.core.ports.store import Children
+from backhaul.core.ports.dispatch import Children
 from backhaul.core.task.commands import Cancel, Command
 from backhaul.core.task.record import Caller
 from backhaul.core.task.transitions import Change, Refusal

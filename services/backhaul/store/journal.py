@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, CursorResult, Integer, Text, exists, insert, select
 
 from backhaul.core.clock import to_ms
-from backhaul.core.ports.store import Children, Dispatch, Happening, Token
+from backhaul.core.ports.dispatch import Children, Dispatch, Happening, Token
 from backhaul.core.task.record import Event, Record
 from backhaul.core.task.transitions import Change
 from backhaul.store import notifying

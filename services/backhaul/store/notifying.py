@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, func, insert, literal_column, select
 
-from backhaul.core.ports.store import Happening
+from backhaul.core.ports.dispatch import Happening
 from backhaul.core.webhooks import Notice, Receiver, notices
 from backhaul.store.functions import store_now
 from backhaul.store.recordset import Recordset

@@ -6,7 +6,8 @@ from functools import partial
 
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.census import Census
-from backhaul.core.ports.store import Admission, Children, Dispatch, Granted, KindId, Leases, Listed, TaskQuery
+from backhaul.core.ports.dispatch import Children, Dispatch
+from backhaul.core.ports.store import Admission, Granted, KindId, Leases, Listed, TaskQuery
 from backhaul.core.task.commands import Command, Lose
 from backhaul.core.task.record import Draft, Event, Record, Snapshot
 from backhaul.core.task.transitions import Change, Refusal, Rules

@@ -18,7 +18,7 @@ from backhaul.core.messages import topology
 from backhaul.core.messages.announcements import token_message
 from backhaul.core.messages.deadletters import set_aside, shown_headers
 from backhaul.core.ports.broker import Broker, Delivery, Message
-from backhaul.core.ports.store import Token
+from backhaul.core.ports.dispatch import Token
 from backhaul.core.task.transitions import Rules
 from backhaul.store import open_store
 from backhaul.testing import ManualClock

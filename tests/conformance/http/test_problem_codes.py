@@ -10,7 +10,7 @@ import pytest
 from backhaul.core.apikeys import Scope
 from backhaul.core.errors import StoreUnavailable
 from backhaul.core.messages.announcements import token_message
-from backhaul.core.ports.store import Token
+from backhaul.core.ports.dispatch import Token
 from backhaul_contracts.ids import new_task_id
 from backhaul_contracts.problems import PROBLEM_JSON, TYPE_BASE, ProblemCode
 from tests.conformance.http.keys import new_key

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import select
 
 from backhaul.core.clock import from_ms, system_ms
-from backhaul.core.ports.store import Dispatch, Granted, Store
+from backhaul.core.ports.dispatch import Dispatch
+from backhaul.core.ports.store import Granted, Store
 from backhaul.core.task.record import Draft, Event, RawJson, Record, Snapshot
 from backhaul.core.task.transitions import Change, Refusal
 from backhaul.store import SqlStore

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backhaul.core.ports.store import Token
+from backhaul.core.ports.dispatch import Token
 from backhaul.core.task.commands import Cancel
 from backhaul.core.task.record import Draft, RawJson
 from backhaul.store import SqlStore

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from backhaul.core.ports.store import Token
+from backhaul.core.ports.dispatch import Token
 from backhaul.core.task.commands import Cancel, Command, Expire, GiveUp, Lose, Release, Rerun, TakeBack
 from backhaul.core.task.transitions import Change, Refusal
 from backhaul.store import SqlStore

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from backhaul.core.messages.replies import ReplyTo, noted, read
-from backhaul.core.ports.store import Admission, Children, Dispatch
+from backhaul.core.ports.dispatch import Children, Dispatch
+from backhaul.core.ports.store import Admission
 from backhaul.core.task.commands import Cancel, Rerun
 from backhaul.core.task.record import Caller, Draft, Record
 from backhaul.store import SqlStore, families

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backhaul.core.ports.store import Dispatch
+from backhaul.core.ports.dispatch import Dispatch
 from backhaul.core.task.commands import Cancel, Lose, TakeBack
 from backhaul.core.task.transitions import Change
 from backhaul.store import SqlStore

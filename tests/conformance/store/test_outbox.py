@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from backhaul.core.ports.store import Dispatch
+from backhaul.core.ports.dispatch import Dispatch
 from backhaul.core.task.commands import Cancel, Command
 from backhaul.store import SqlStore
 from backhaul_contracts.reports import OutputReport, ProgressReport

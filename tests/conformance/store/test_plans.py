@@ -15,7 +15,8 @@ from sqlalchemy import Engine, create_engine, event
 
 from backhaul.core.clock import SystemClock
 from backhaul.core.messages import replies
-from backhaul.core.ports.store import Children, TaskQuery
+from backhaul.core.ports.dispatch import Children
+from backhaul.core.ports.store import TaskQuery
 from backhaul.core.task.commands import Cancel
 from backhaul.core.task.record import Caller, RawJson
 from backhaul.store import SqlStore

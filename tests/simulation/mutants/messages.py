@@ -10,7 +10,7 @@ from unittest.mock import patch
 from backhaul.broker.memory.subscriber import Handling
 from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Delivery
-from backhaul.core.ports.store import Dispatch
+from backhaul.core.ports.dispatch import Dispatch
 from backhaul.ledger.desk import Letter
 from backhaul.ledger.recorder import Recorder
 from backhaul.store import journal

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from sqlalchemy import Connection, select
 
-from backhaul.core.ports.store import Dispatch
+from backhaul.core.ports.dispatch import Dispatch
 from backhaul.core.task.changes import Change
 from backhaul.core.task.commands import Lose
 from backhaul.core.task.endings import fail

@@ -1,7 +1,7 @@
 """What the world hears of a commit."""
 
 from backhaul.core.messages.announcements import public_messages
-from backhaul.core.ports.store import Happening
+from backhaul.core.ports.dispatch import Happening
 from backhaul.core.task.commands import Cancel, Lose
 from backhaul.core.task.transitions import advance
 from backhaul_contracts import codec

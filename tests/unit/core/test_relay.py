@@ -14,7 +14,8 @@ from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.messages import topology
 from backhaul.core.messages.relay import Relay
 from backhaul.core.ports.broker import Broker, Message
-from backhaul.core.ports.store import Dispatch, Happening, Store, Token
+from backhaul.core.ports.dispatch import Dispatch, Happening, Token
+from backhaul.core.ports.store import Store
 from backhaul.core.task.record import Event, RawJson, Record
 from backhaul.testing import ManualClock
 from backhaul_contracts.events import EventType

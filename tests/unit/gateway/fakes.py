@@ -10,7 +10,8 @@ from backhaul.core.clock import Clock
 from backhaul.core.errors import BrokerUnavailable, StoreUnavailable
 from backhaul.core.messages import topology
 from backhaul.core.ports.broker import Message
-from backhaul.core.ports.store import Admission, Dispatch, Granted, Happening, Leases, Listed, TaskQuery
+from backhaul.core.ports.dispatch import Dispatch, Happening
+from backhaul.core.ports.store import Admission, Granted, Leases, Listed, TaskQuery
 from backhaul.core.task import transitions
 from backhaul.core.task.commands import Command
 from backhaul.core.task.record import Draft, Event, Record, Snapshot

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from backhaul.core.messages import topology
 from backhaul.core.messages.replies import read
 from backhaul.core.ports.broker import Message
-from backhaul.core.ports.store import Happening, Token
+from backhaul.core.ports.dispatch import Happening, Token
 from backhaul.core.rendering import json_name, json_text, task_json
 from backhaul.core.task.record import Event, Record, Snapshot
 from backhaul_contracts import codec

@@ -23,7 +23,8 @@ from backhaul.core.messages.telling import tell
 from backhaul.core.metrics import Metric, Reading, Shape
 from backhaul.core.pace import Pace
 from backhaul.core.ports.broker import Broker, Message
-from backhaul.core.ports.store import Dispatch, Store
+from backhaul.core.ports.dispatch import Dispatch
+from backhaul.core.ports.store import Store
 from backhaul.core.task.record import Event, Record
 from backhaul_contracts.ids import new_id
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from backhaul.core.apikeys import ApiKey
 from backhaul.core.census import Census
+from backhaul.core.ports.dispatch import Children, Dispatch
 from backhaul.core.ports.webhooks import WebhookStore
 from backhaul.core.task.commands import Command, Lose
 from backhaul.core.task.record import Draft, Event, Record, Snapshot
@@ -26,51 +27,6 @@ from backhaul_contracts.tasks import Status
 
 KindId = tuple[str, str]
 """The name of a kind, and its version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An invitation to claim from a queue; the task is only a hint."""
-
-    queue: str
-    task_id: TaskId
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """An event together with the record of its task."""
-
-    record: Record
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Children:
-    """Children of a task that are to be cancelled: those whose ids lie behind `after`, or, if it is given, `only` some;
-    and of these none that an attempt of the parent behind `attempt` has called for.
-
-    A task may have any number of them, so they are taken in portions, each in a transaction of its own.
-    """
-
-    parent_id: TaskId
-    attempt: int
-    after: str = ""
-    only: tuple[TaskId, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """What a commit owes: to the broker a token for each task that became claimable, and what happened, in order; to
-    the store the cancelling of children.
-
-    It stands in the outbox under `outbox_id` until `settle` is called with that id. `outbox_id` is None if nothing
-    durable is owed: then `happenings` holds at most stream-only events.
-    """
-
-    outbox_id: str | None = None
-    tokens: tuple[Token, ...] = ()
-    happenings: tuple[Happening, ...] = ()
-    children: tuple[Children, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
