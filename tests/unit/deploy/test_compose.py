@@ -13,6 +13,7 @@ from backhaul.cli.main import app
 from backhaul.settings import Settings
 from backhaul.worker import load_services
 from tests.support.compose import COMPOSE, ROOT, SERVICES, USERS
+from tests.support.leaving import longest_drain
 
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("backhaul")}
 ONE_SHOTS = {"secrets", "users", "password", "database", "topology", "keys"}
@@ -51,6 +52,14 @@ def test_an_example_is_started_as_the_service_that_it_is(name: str) -> None:
     _, target = OURS[name]["command"]
 
     assert [service.name for service in load_services([target])] == [name]
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_a_worker_is_given_the_time_to_drain(name: str) -> None:
+    _, target = OURS[name]["command"]
+    (seconds,) = re.findall(r"^(\d+)s$", OURS[name]["stop_grace_period"])
+
+    assert int(seconds) > longest_drain(target).total_seconds()
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

@@ -2,7 +2,6 @@
 
 import json
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from backhaul.gateway.api.health import _needed
 from backhaul.settings import FILE_SUFFIX, Settings
 from backhaul.wiring.catalogue import METRICS
 from backhaul.wiring.http import _GOODBYE_SECONDS
-from backhaul.worker import drain, load_services
+from backhaul.worker import load_services
+from tests.support.leaving import longest_drain
 from tests.unit.deploy.manifests import (
     DOCKERFILE,
     EXAMPLE,
@@ -98,10 +98,7 @@ def test_it_is_asked_for_its_health_where_it_serves_it(role: str) -> None:
 
 
 def test_a_worker_is_given_the_time_to_drain() -> None:
-    (service,) = load_services([ROLES["worker"].container["args"][1]])
-    longest = max(handler.grace for handler in service.handlers.values())
-    parts = (drain._FOR_ANSWERS, drain._FOR_RECORDS, drain._FOR_FAREWELL)
-    needed = Settings().drain_grace + longest + sum(parts, timedelta(seconds=drain._FOR_KILLED_SECONDS))
+    needed = longest_drain(ROLES["worker"].container["args"][1])
 
     assert ROLES["worker"].pod["terminationGracePeriodSeconds"] > needed.total_seconds()
 
