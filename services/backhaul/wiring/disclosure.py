@@ -1,6 +1,6 @@
 """Settings as they may be shown: without their secrets."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -8,13 +8,13 @@ from yarl import URL
 
 from backhaul.settings import Settings
 
-_ALWAYS = ("amqp_url", "database_url")
+SERVERS = ("amqp_url", "database_url")
 _HIDDEN = "***"
 
 
-def configured(settings: Settings) -> Mapping[str, str]:
-    """What is set, and what everything hangs on, by the names of the variables."""
-    shown = [name for name in type(settings).model_fields if name in _ALWAYS or name in settings.model_fields_set]
+def configured(settings: Settings, *, servers: Collection[str] = SERVERS) -> Mapping[str, str]:
+    """What is set, and where those of the `SERVERS` are that everything hangs on, by the names of the variables."""
+    shown = [name for name in type(settings).model_fields if name in servers or name in settings.model_fields_set]
     return {f"BACKHAUL_{name.upper()}": disclosed(name, getattr(settings, name)) for name in shown}
 
 

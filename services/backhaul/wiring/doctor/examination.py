@@ -36,14 +36,16 @@ def examine(settings: Settings, role: str | None = None, *, names: Mapping[str, 
 
 
 async def _examine(settings: Settings, role: str | None, names: Mapping[str, str]) -> Examination:
-    parts = []
+    parts, servers = [], []
     if role not in _WITHOUT_STORE:
         parts.append(store.examine(settings, role))
+        servers.append("database_url")
     if role not in _WITHOUT_BROKER:
         parts.append(broker.examine(settings, role))
+        servers.append("amqp_url")
     looks = await asyncio.gather(*(_safely(part) for part in parts))
     findings = [*prudence.examine(settings, role, names), *(finding for look in looks for finding in look)]
-    return Examination(configured(settings), tuple(findings))
+    return Examination(configured(settings, servers=servers), tuple(findings))
 
 
 async def _safely(look: "broker.Look") -> list[Finding]:
