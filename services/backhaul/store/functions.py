@@ -48,7 +48,7 @@ class stored_size(FunctionElement[int]):  # noqa: N801
 
 
 class json_member(FunctionElement[str]):  # noqa: N801
-    """A member of an object that is kept as text, which is a string."""
+    """A member of an object that is kept as text, which is a string without control characters."""
 
     inherit_cache = True
     type = Text()
@@ -81,8 +81,9 @@ def _characters(element: stored_size, compiler: SQLCompiler, **options: Any) -> 
 
 @compiles(json_member, "postgresql")
 def _member(element: json_member, compiler: SQLCompiler, **options: Any) -> str:
+    # No text of PostgreSQL's can hold the character 0, so it refuses all of an object in which it is written anywhere.
     text, name = (compiler.process(part, **options) for part in (element.text, element.member))
-    return f"CAST({text} AS JSON) ->> {name}"
+    return f"CAST(replace({text}, '\\u0000', '\\u0001') AS JSON) ->> {name}"
 
 
 @compiles(json_member, "sqlite")

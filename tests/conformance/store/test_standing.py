@@ -32,6 +32,14 @@ async def test_a_queue_that_a_kind_names_stands_there_with_nothing_in_it(store: 
     assert queue == QueueInfo(name="empty", waiting=0, running=0, oldest_age=None, rate=0, paused=False)
 
 
+async def test_no_schema_of_a_kind_hides_how_queues_stand(store: SqlStore) -> None:
+    without_nul = {"type": "string", "pattern": "^[^\0]*$", "description": r"No \u0000, and no \\u0000."}
+    await store.announce([spec(queue="empty", input_schema=without_nul)])
+
+    assert list(await standing(store)) == ["empty"]
+    assert [line.name for line in (await store.census()).queues] == ["empty"]
+
+
 async def test_what_waits_and_what_runs_is_counted_by_queue(store: SqlStore) -> None:
     await accepted(store, *(draft(queue="a") for _ in range(3)), draft(queue="b"))
     await accepted(store, draft(queue="c", scheduled_for=FUTURE))
