@@ -48,15 +48,17 @@ class Restorer:
 
     async def restore(self) -> None:
         """Declare what is missing, with its bindings; what cannot be had is told once. Raises `BrokerUnavailable`."""
-        await self._each_by_itself(self._kept | self._services, self._restore)
+        await self._each_by_itself("queue", self._kept | self._services, self._restore)
 
     async def bind(self) -> None:
         """Declare the queues of services, there or not: with an exchange that is deleted their bindings go, and nothing
         tells so. Those of the platform come back with the exchange, by `topology apply`. Raises `BrokerUnavailable`."""
-        await self._each_by_itself(self._services, lambda _, wanted: self._broker.declare(wanted))
+        await self._each_by_itself(
+            "the binding of queue", self._services, lambda _, wanted: self._broker.declare(wanted)
+        )
 
     async def _each_by_itself(
-        self, queues: Mapping[str, Topology], act: Callable[[str, Topology], Awaitable[None]]
+        self, thing: str, queues: Mapping[str, Topology], act: Callable[[str, Topology], Awaitable[None]]
     ) -> None:
         if not self._broker.connected:
             return
@@ -64,9 +66,9 @@ class Restorer:
             try:
                 await act(name, wanted)
             except ConfigurationError as error:
-                self._complaints.say(f"queue {name}", error)
+                self._complaints.say(f"{thing} {name}", error)
             else:
-                self._complaints.settle(f"queue {name}")
+                self._complaints.settle(f"{thing} {name}")
 
     async def _restore(self, name: str, wanted: Topology) -> None:
         if await self._broker.ready(name) is None:

@@ -97,6 +97,28 @@ async def test_a_queue_that_cannot_be_looked_at_holds_up_no_other_and_is_told_on
     assert caplog.text.count("the queue must not be read") == 1
 
 
+async def test_a_queue_that_stands_but_cannot_be_bound_is_told_once(
+    broker: MemoryBroker, restorer: Restorer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await broker.declare(topology.platform(2))
+    heard = topology.event_queues([Interest(service="sales", name="note", patterns=["task.#"])])
+    await broker.declare(heard)
+    restorer.keep(heard)
+
+    async def declare(wanted: topology.Topology) -> None:
+        raise ConfigurationError("the exchange must not be read")
+
+    monkeypatch.setattr(broker, "declare", declare)
+    caplog.set_level("INFO")
+
+    for _ in range(2):
+        await restorer.restore()
+        await restorer.bind()
+
+    assert caplog.text.count("the exchange must not be read") == 1
+    assert "well again" not in caplog.text
+
+
 async def test_the_queues_of_services_are_bound_again(broker: MemoryBroker, restorer: Restorer) -> None:
     await broker.declare(topology.platform(2))
     heard = topology.event_queues([Interest(service="sales", name="note", patterns=["task.#"])])
