@@ -43,7 +43,7 @@ def find(connection: Connection, query: TaskQuery) -> Listed:
     pages = [connection.scalars(page(one_more, status)) for status in set(query.statuses) or (None,)]
     newest = [TaskId(task_id) for task_id in islice(merge(*pages, reverse=True), one_more.limit)]
     shown = _bearable(connection, newest[: query.limit])
-    return Listed(snapshots(connection, shown), more=len(shown) < len(newest))
+    return Listed(snapshots(connection, shown), before=shown[-1] if len(shown) < len(newest) else None)
 
 
 def _bearable(connection: Connection, task_ids: list[TaskId]) -> list[TaskId]:

@@ -1,7 +1,7 @@
 """Mailing: deliveries that are due are taken by notifiers, each by one at a time, and what became of them is noted.
 
 Who takes a delivery moves the time at which it is due behind its lease: so those of a notifier that has died come up
-again by themselves. Targets are looked at one by one, so a long row of deliveries to one of them hides no other, and
+again by themselves. Of each target that is due (`duemail`) a few are taken, so that a long row to one delays no other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backhaul.core.ports.store import TaskQuery
+from backhaul.core.ports.store import Listed, TaskQuery
 from backhaul.core.task.commands import Cancel
 from backhaul.core.task.record import RawJson, Record
-from backhaul.store import SqlStore
+from backhaul.store import SqlStore, listing
 from backhaul_contracts import codec
 from backhaul_contracts.events import LARGEST_PAGE
 from backhaul_contracts.ids import new_task_id
@@ -148,13 +148,29 @@ async def test_a_page_is_bounded_in_bytes_and_never_empty(store: SqlStore) -> No
     await advanced(store, succeeded(most_urgent, result=half))
     query = TaskQuery("default", limit=100)
 
-    pages, more = [], True
-    while more:
-        found, more = await store.find(query)
-        pages.append(ids(found))
-        query = replace(query, before=pages[-1][-1])
+    found = await store.find(query)
+    pages = [ids(found.tasks)]
+    while found.before is not None:
+        found = await store.find(replace(query, before=found.before))
+        pages.append(ids(found.tasks))
 
     assert pages == [[tasks[n].id for n in page] for page in ([4, 3, 2], [1], [0])]
+
+
+async def test_a_page_whose_tasks_are_all_deleted_while_it_is_read_leads_to_the_next(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = await accepted(store, draft(), draft())
+    query = TaskQuery("default", limit=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "snapshots", lambda _connection, _task_ids: [])
+        page = await store.find(query)
+    following = await store.find(replace(query, before=page.before))
+
+    assert page == Listed([], before=newer.id)
+    assert ids(following.tasks) == [older.id]
+    assert following.before is None
 
 
 async def test_a_long_value_is_found_by_all_of_it(store: SqlStore) -> None:

@@ -154,7 +154,8 @@ class FakeStore:
         await self._called("find")
         found = [task for task in self.tasks.values() if query.before is None or task.record.id < query.before]
         newest = sorted(found, key=lambda task: task.record.id, reverse=True)
-        return Listed(newest[: query.limit], more=len(newest) > query.limit)
+        page = newest[: query.limit]
+        return Listed(page, before=page[-1].record.id if len(newest) > len(page) else None)
 
     async def forget(self, tenant: str, task_id: TaskId) -> Record | None:
         await self._called("forget")

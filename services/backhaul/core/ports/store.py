@@ -90,10 +90,11 @@ class TaskQuery:
 
 
 class Listed(NamedTuple):
-    """A page of tasks, and whether there are `more` behind it."""
+    """A page of tasks. It may be empty though others follow: who deletes does not wait for who reads."""
 
     tasks: list[Snapshot]
-    more: bool
+    before: TaskId | None
+    """`before` of the query for the next page; None if there is none."""
 
 
 class Store(WebhookStore, Protocol):

@@ -53,7 +53,7 @@ class Tasks:
     async def find(self, request: Request) -> ASGIApp:
         query = task_query(request, tenant_of(request))
         found = await answered(self._gateway.store.find(query))
-        next_cursor = cursor_behind(found.tasks[-1].record.id) if found.more else None
+        next_cursor = None if found.before is None else cursor_behind(found.before)
         shown = (self._gateway.shown(snapshot, request.identity) for snapshot in found.tasks)
         return Reply(200, page_json(shown, next_cursor))
 
