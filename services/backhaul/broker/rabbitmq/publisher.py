@@ -83,6 +83,7 @@ class Publisher:
         self._pending: dict[int, Batch] = {}
         self._confirmed = 0
         self._feels = True
+        self._feeling = feels or DEFAULT_EXCHANGE
         self._complaints = Complaints(log)
         self._refused: dict[str, float] = {}
         """When publishing to an exchange was refused last, by its name."""
@@ -233,7 +234,7 @@ class Publisher:
         exchange = named[1] if named is not None else ""
         if error.code == ACCESS_REFUSED:
             self._refused[exchange] = asyncio.get_running_loop().time()
-            self._feels = self._feels and exchange != (self._feeler.exchange or DEFAULT_EXCHANGE)
+            self._feels = self._feels and exchange != self._feeling
         remedy = _REMEDIES.get(error.code or 0)
         if remedy is None or not exchange:
             log.warning("%s closed the channel to publish on: %s", self._link.broker, error)
@@ -245,6 +246,7 @@ class Publisher:
         for exchange in self._standing & {message.exchange or DEFAULT_EXCHANGE for message in messages}:
             self._standing.discard(exchange)
             self._refused.pop(exchange, None)
+            self._feels = self._feels or exchange == self._feeling
             self._complaints.settle(_thing(exchange))
 
 
