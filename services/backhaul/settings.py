@@ -38,14 +38,24 @@ def parse_size(value: object) -> object:
     return int(float(match[1]) * _FACTORS[match[2]])
 
 
+_ENCODED = "in a password write %2F for /, %3F for ?, %23 for # and %40 for @"
+
+
 def readable(url: SecretStr | None) -> SecretStr | None:
     """The URL. Raises `ValueError` for what is none, without showing what it holds."""
     try:
         URL("" if url is None else url.get_secret_value())
     except ValueError as error:
-        raise ValueError(
-            f"the URL cannot be read ({error}): in a password write %2F for /, %3F for ?, %23 for # and %40 for @"
-        ) from None
+        raise ValueError(f"the URL cannot be read ({error}): {_ENCODED}") from None
+    return whole(url)
+
+
+def whole(url: SecretStr | None) -> SecretStr | None:
+    """The URL. Raises `ValueError` for one in which a part of a password is taken for a host, and so shown."""
+    scheme, _, rest = ("" if url is None else url.get_secret_value()).partition("://")
+    behind_the_host = re.split(r"(?=[/?#])", rest, maxsplit=1)[1:]
+    if not scheme.startswith("sqlite") and any("@" in part for part in behind_the_host):
+        raise ValueError(f"the URL has an @ behind its host: {_ENCODED}")
     return url
 
 
@@ -165,7 +175,9 @@ class Settings(BaseSettings):
     amqp_url: Annotated[SecretStr, AfterValidator(readable)] = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """The RabbitMQ to use: `amqp://user:password@host:port/vhost`, or `amqps://…` for TLS."""
 
-    database_url: SecretStr = SecretStr("postgresql://backhaul:backhaul@127.0.0.1:5432/backhaul")
+    database_url: Annotated[SecretStr, AfterValidator(whole)] = SecretStr(
+        "postgresql://backhaul:backhaul@127.0.0.1:5432/backhaul"
+    )
     """The store: `postgresql://user:password@host:port/name` or `sqlite:///path`."""
 
     rabbitmq_management_url: Annotated[SecretStr | None, AfterValidator(readable)] = None

@@ -110,3 +110,19 @@ def test_a_key_that_may_be_guessed_is_refused_with_what_to_write(monkeypatch: py
 
     with pytest.raises(ValidationError, match="it is too short: write 32 or more random characters, as `openssl"):
         Settings()
+
+
+@pytest.mark.parametrize("url", ["x://me:p@ss/word@host/name", "x://me:p@ss#word@host/", "x://me:p@ss?word@host"])
+@pytest.mark.parametrize("name", ["amqp_url", "database_url", "rabbitmq_management_url"])
+def test_a_password_that_would_be_taken_for_a_host_is_refused_and_not_shown(name: str, url: str) -> None:
+    with pytest.raises(ValidationError, match="has an @ behind its host: in a password write %2F for /") as refused:
+        Settings.model_validate({name: url})
+
+    assert "word" not in str(refused.value).replace("password", "")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:p%40ss%2F@db/name", "postgresql:///name?host=/run/postgresql", "sqlite:////data/a@b.db"]
+)
+def test_urls_with_encoded_passwords_sockets_and_files_are_taken(url: str) -> None:
+    assert Settings.model_validate({"database_url": url}).database_url.get_secret_value() == url

@@ -23,6 +23,7 @@ _COLLISIONS = {"40001", "40P01"}  # serialization failure, deadlock: rolled back
 _OUTAGES = ("08", "28", "3D", "53", "57", "58")  # classes: connection, credentials, no database, resources, operator
 _READ_ONLY = "25006"
 _FORBIDDEN = "42501"
+_TAKEN = "42P07"
 _UNKNOWN_SETTING = "42704"
 _NO_TLS = "rejected SSL upgrade"
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
@@ -50,6 +51,7 @@ _REFUSALS = {
     "3D": "correct BACKHAUL_DATABASE_URL, or make the database with `createdb`",
     "3F": GRANT,
     _FORBIDDEN: GRANT,
+    _TAKEN: "give Backhaul a database of its own, for this one has tables of another application",
     _UNKNOWN_SETTING: "it is too old: bring it to PostgreSQL 13 or newer",
 }
 """What no waiting mends, by how its SQLSTATE begins."""

@@ -167,6 +167,15 @@ async def test_a_database_that_takes_no_writes_is_waited_for(database_url: str, 
     await store.stop()
 
 
+async def test_a_database_of_another_application_is_left_as_it_is(database_url: str, owner: asyncpg.Connection) -> None:
+    await owner.execute("CREATE TABLE tasks (id int PRIMARY KEY, title text)")
+
+    told = await asyncio.to_thread(_upgraded, database_url)
+
+    assert 'relation "tasks" already exists): give Backhaul a database of its own' in told
+    assert await owner.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 1
+
+
 def write(connection: Connection) -> None:
     connection.execute(text("DELETE FROM outbox"))
 
