@@ -7,8 +7,11 @@ from typing import cast
 import pytest
 
 from backhaul.core.apikeys import EVERY, new_api_key
+from backhaul.core.deadlines import Deadline
+from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
+from backhaul.gateway import patience
 from backhaul.gateway.access.access import Access
 from backhaul.gateway.access.identity import Identity
 from backhaul.gateway.access.keyring import Keyring
@@ -83,6 +86,19 @@ async def test_made_up_keys_do_not_reach_the_store(shown: dict[str, str], stage:
 
     assert {answer.status_code for answer in answers} == {401}
     assert store.calls.count("api_keys") - before == 1
+
+
+async def test_of_many_strangers_none_waits_for_the_patience_of_another(
+    store: FakeStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "STORE_PATIENCE", Deadline(timedelta(milliseconds=200)))
+    keyring = Keyring(cast("Store", store), clock)
+    store.fall_silent()
+
+    async with asyncio.timeout(2):
+        answers = await asyncio.gather(*(keyring.find(f"bh_{n}") for n in range(50)), return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {StoreUnavailable}
 
 
 async def test_beyond_loopback_it_is_never_open(store: FakeStore, clock: ManualClock) -> None:

@@ -40,7 +40,7 @@ class Keyring:
         """Keep up with the store, until cancelled."""
         while True:
             try:
-                await self._fresh.within(timedelta(0))
+                await self._read_within(timedelta(0))
             except StoreUnavailable as error:
                 _log.debug("API keys go on as they were last known: %s", error)
                 self._doubtful = not self._fresh.younger_than(_TRUSTED)
@@ -50,7 +50,7 @@ class Keyring:
         """Who comes without a key; None if there has ever been one: from then on one is needed. Raises
         `StoreUnavailable` if nobody knows."""
         if self._doubtful:
-            await self._fresh.within(_PATIENCE)
+            await self._read_within(_PATIENCE)
         return self._anybody
 
     async def find(self, bare: str) -> Identity | None:
@@ -58,7 +58,7 @@ class Keyring:
         digest = digest_of(bare)
         found = self._identities.get(digest)
         if found is None or self._doubtful:
-            await self._fresh.within(_PATIENCE)
+            await self._read_within(_PATIENCE)
             found = self._identities.get(digest)
         return found
 
@@ -66,12 +66,16 @@ class Keyring:
         """Who holds the key with this id; as `find` does."""
         digest = self._digests.get(key_id)
         if digest is None or self._doubtful:
-            await self._fresh.within(_PATIENCE)
+            await self._read_within(_PATIENCE)
             digest = self._digests.get(key_id)
         return None if digest is None else self._identities[digest]
 
+    async def _read_within(self, age: timedelta) -> None:
+        """However many wait for their turn to read, none waits for longer than the store is given to answer."""
+        await answered(self._fresh.within(age))
+
     async def _read(self) -> None:
-        self._learn(await answered(self._store.api_keys()))
+        self._learn(await self._store.api_keys())
         self._doubtful = False
 
     def _learn(self, keys: list[ApiKey]) -> None:
