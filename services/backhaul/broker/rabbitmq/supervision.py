@@ -116,8 +116,13 @@ class Supervisor:
         self.consumers = [known for known in self.consumers if not known.cancelled] + [consumer]
         if self._group is not None:
             self._group.create_task(consumer.run())
-        if (session := self.consuming.now) is not None:
+        if (session := self.consuming.now) is None:
+            return
+        try:
             await _unless_lost(session, consumer.tried())
+        except asyncio.CancelledError:  # nobody has it to cancel it: it would go on for as long as the connection
+            self.spawn(consumer.cancel())
+            raise
 
     def spawn(self, run: Coroutine[Any, Any, None]) -> None:
         """Run something that ends by itself, or with everything."""
