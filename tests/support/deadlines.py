@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 ANSWER_TIMEOUT = timedelta(seconds=20)
-_PATIENCE = 10.0
+_PATIENCE = timedelta(seconds=10)
 _HASTE = 1000
 
 
@@ -16,9 +16,9 @@ def within(limit: timedelta = ANSWER_TIMEOUT) -> asyncio.Timeout:
     return asyncio.timeout(limit.total_seconds())
 
 
-async def until(reached: Callable[[], Any]) -> None:
+async def until(reached: Callable[[], Any], *, patience: timedelta = _PATIENCE) -> None:
     """Let the loop turn until it is so: fast at first, then without taking all of the processor."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(patience.total_seconds()):
         for turn in count():
             if reached():
                 return

@@ -17,6 +17,10 @@ class Complaints:
         """What has been said and not settled."""
         return sorted(self._standing.values())
 
+    def stands(self, thing: str) -> bool:
+        """Whether anything was said of this thing and not settled."""
+        return thing in self._standing
+
     def say(self, thing: str, fault: object) -> None:
         """Log it, unless that was the last to be said of this thing."""
         said = str(fault)
@@ -26,7 +30,7 @@ class Complaints:
 
     def begin(self, thing: str, fault: object) -> None:
         """Log it, unless anything has been said of this thing: others tell how its cause changes."""
-        if thing not in self._standing:
+        if not self.stands(thing):
             self.say(thing, fault)
 
     def settle(self, thing: str) -> None:

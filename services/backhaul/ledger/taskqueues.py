@@ -48,6 +48,8 @@ class TaskQueues:
         if count is None:
             _log.warning("%s was deleted: it is declared anew", _thing(queue))
             return None if await self.declare([queue]) else 0
+        if self._complaints.stands(_thing(queue)):
+            await self.declare([queue])  # it is there, and what it lacked may have been its exchange
         return count
 
     async def _fault(self, queue: str) -> str | None:
