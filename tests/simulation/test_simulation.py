@@ -12,12 +12,13 @@ from tests.simulation.campaign import Campaign, play, replay
 from tests.simulation.plan import POINTS
 from tests.simulation.world import run_seed
 
-MANY = 1_500
+MANY = 600
 """Seeds, in which most of the rare points come up."""
 SEEDS = int(os.environ.get("BACKHAUL_TEST_SEEDS", MANY))
 RARE = frozenset(
     {
         "gateway publish.control",
+        "gateway publish.events",
         "ledger store.accept",
         "ledger ack.submit",
         "ledger publish.reports",
