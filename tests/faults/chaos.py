@@ -168,11 +168,13 @@ async def _look(wish: Wish, history: History, broker: PrivateRabbitMQ, database:
     connection = await asyncpg.connect(database.url)
     try:
         record = Record(connection, broker)
+        remains = await record.remains()
         with suppress(TimeoutError):
             async with asyncio.timeout(wish.quiet.total_seconds()):
-                while await record.undone() or _anything(await record.remains()):
+                while await record.undone() or _anything(remains := await record.remains()):
                     await asyncio.sleep(_LOOK.total_seconds())  # a database and a broker can only be asked
-        history.add(*await record.tasks(), *await record.log(), await record.remains())
+        # What was seen at rest: workers go on beating, and a later look may meet a beat on its way.
+        history.add(*await record.tasks(), *await record.log(), remains)
     finally:
         await connection.close()
 
