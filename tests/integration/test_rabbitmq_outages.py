@@ -189,7 +189,7 @@ async def test_an_operator_who_closes_connections_interrupts_nothing_for_long(
     await broker.consume("one", ear, credit=10)
 
     await private_rabbitmq.drop_connections()
-    await until(lambda: _equal(bool(rings), True), "the connection is restored")
+    await until(lambda: _equal(rings, ["back"]), "the connection is restored")
     await broker.publish([message(b"after", queue="one")])
 
     assert (await ear.count(1))[0].body == b"after"

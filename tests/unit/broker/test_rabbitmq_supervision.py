@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from yarl import URL
@@ -32,14 +33,42 @@ class Slow:
         await self.left.wait()
 
 
+def supervised() -> Supervisor:
+    return Supervisor(
+        URL("amqp://nowhere"), name="test", heartbeat=timedelta(seconds=5), publish_timeout=timedelta(seconds=1)
+    )
+
+
+def session() -> Any:
+    """A connection that stands."""
+    return SimpleNamespace(lost=asyncio.get_running_loop().create_future(), wire=SimpleNamespace(blocked=None))
+
+
+async def test_a_connection_that_is_lost_and_back_while_others_are_waited_for_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    supervisor, before, after, other, consumer = supervised(), session(), session(), session(), Slow()
+    monkeypatch.setattr(supervisor.publishing, "_session", before)
+    monkeypatch.setattr(supervisor.consuming, "_session", other)
+    supervisor.publisher.ready.set()
+    supervisor.consumers.append(consumer)
+
+    async with asyncio.timeout(2):
+        standing = asyncio.create_task(supervisor._everything())
+        await consumer.begun.wait()
+        monkeypatch.setattr(supervisor.publishing, "_session", after)
+        supervisor._change()
+        consumer.left.set()
+        sessions = await standing
+
+    assert sessions == (after, other)
+
+
 async def test_who_is_cancelled_while_it_begins_to_consume_leaves_no_consumer_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    supervisor = Supervisor(
-        URL("amqp://nowhere"), name="test", heartbeat=timedelta(seconds=5), publish_timeout=timedelta(seconds=1)
-    )
-    session = SimpleNamespace(lost=asyncio.get_running_loop().create_future())
-    monkeypatch.setattr(supervisor.consuming, "_session", session)
+    supervisor = supervised()
+    monkeypatch.setattr(supervisor.consuming, "_session", session())
     consumer = Slow()
 
     async with asyncio.timeout(2), asyncio.TaskGroup() as group:

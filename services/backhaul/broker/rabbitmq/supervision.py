@@ -162,6 +162,7 @@ class Supervisor:
 
     async def _everything(self) -> tuple[Session, Session]:
         while True:
+            self._changed.clear()  # before anything is looked at: what changes meanwhile is looked at anew
             publishing, consuming = await self.publishing.session(), await self.consuming.session()
             await _unless_lost(publishing, self.publisher.ready.wait())
             await self._restore_unheard(consuming)
@@ -169,7 +170,7 @@ class Supervisor:
                 await _unless_lost(consuming, consumer.tried())
             if self.whole and (publishing, consuming) == (self.publishing.now, self.consuming.now):
                 return publishing, consuming
-            await self._next_change()
+            await self._changed.wait()
 
     async def _restore_unheard(self, session: Session) -> None:
         """Owned queues that are consumed are declared by their consumers."""
