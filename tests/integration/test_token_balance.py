@@ -4,6 +4,7 @@ import asyncio
 from typing import cast
 
 from backhaul.broker.rabbitmq import RabbitBroker
+from backhaul.core.clock import SystemClock
 from backhaul.core.messages import topology
 from backhaul.core.messages.announcements import spare_tokens
 from backhaul.core.ports.store import Store
@@ -22,7 +23,7 @@ async def test_a_surplus_of_tokens_is_cleared_away_in_bulk(amqp_url: str) -> Non
     broker = RabbitBroker(amqp_url, name="ledger")
     await broker.start()
     await broker.declare(topology.platform(1))
-    queues = TaskQueues(broker)
+    queues = TaskQueues(broker, SystemClock())
     balance = Balance(cast("Store", NothingWaits()), broker, queues)
     await queues.declare(["test"])
     for _ in range(SURPLUS):
@@ -33,7 +34,7 @@ async def test_a_surplus_of_tokens_is_cleared_away_in_bulk(amqp_url: str) -> Non
         while left is None or left > 1_000:  # 3.10 gives back some of what is acknowledged just before a channel closes
             while await balance.balance():
                 pass
-            left = await queues.ready("test")
+            left = (await queues.ready(["test"]))["test"]
     dead = await broker.ready(topology.DEAD)
     await broker.stop()
 

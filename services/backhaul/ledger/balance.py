@@ -53,8 +53,8 @@ class Balance:
         missed, self._missed = self._missed, set()
         try:
             claimable = await self._store.claimable()
-            for queue in missed & claimable.keys():
-                if await self._queues.ready(queue) == 0:
+            for queue, count in (await self._queues.ready(missed & claimable.keys())).items():
+                if count == 0:
                     await self._publish(spare_tokens(queue, min(claimable[queue], _A_FEW)))
         except BaseException:
             self._missed |= missed
@@ -66,7 +66,7 @@ class Balance:
         if not self._broker.connected:
             return False
         claimable = await self._store.claimable()
-        ready = {queue: await self._queues.ready(queue) for queue in sorted(self._queues.names | claimable.keys())}
+        ready = await self._queues.ready(sorted(self._queues.names | claimable.keys()))
         short = {queue: count for queue, count in claimable.items() if ready[queue] == 0}
         lost = {queue: short[queue] for queue in short.keys() & self._short.keys()}
         if _COUNTED in lost.values():

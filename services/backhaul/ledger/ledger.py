@@ -66,7 +66,7 @@ class Ledger:
         source = f"/backhaul/ledger/{self.id}"
         self._answers = answers = Answers(broker, source)
         self._shards = Shards(broker, settings.ledger_shards)
-        self._queues = queues = TaskQueues(broker)
+        self._queues = queues = TaskQueues(broker, clock)
         self.balance = balance = Balance(store, broker, queues)
         self.claims = ClaimDesk(store, relay, answers, settings.lease, on_missed=balance.missed, tracer=tracer)
         self._restorer = Restorer(broker, clock, shards=settings.ledger_shards)
@@ -117,9 +117,9 @@ class Ledger:
         queues = {spec.queue for spec in await self._store.kinds()}
         claimable = await self._store.claimable()
         await self._queues.declare(queues | claimable.keys())
-        for queue, count in claimable.items():
-            if await self._queues.ready(queue) == 0:
-                await self.balance.issue(queue, count)
+        for queue, count in (await self._queues.ready(claimable)).items():
+            if count == 0:
+                await self.balance.issue(queue, claimable[queue])
 
     async def _prepared(self) -> bool:
         try:

@@ -11,7 +11,7 @@ from backhaul.core.complaints import Complaints
 from backhaul.core.errors import BrokerUnavailable, ConfigurationError
 from backhaul.core.messages import topology
 from backhaul.core.messages.topology import Topology
-from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.broker import DELETION_SETTLES, Broker
 
 _log = logging.getLogger("backhaul.ledger")
 
@@ -48,7 +48,16 @@ class Restorer:
 
     async def restore(self) -> None:
         """Declare what is missing, with its bindings; what cannot be had is told once. Raises `BrokerUnavailable`."""
-        await self._each_by_itself("queue", self._kept | self._services, self._restore)
+        missing: dict[str, Topology] = {}
+
+        async def look(name: str, wanted: Topology) -> None:
+            if await self._broker.ready(name) is None:
+                missing[name] = wanted
+
+        await self._each_by_itself("queue", self._kept | self._services, look)
+        if missing:
+            await self._clock.sleep(DELETION_SETTLES)
+            await self._each_by_itself("queue", missing, self._restore)
 
     async def bind(self) -> None:
         """Declare the queues of services, there or not: with an exchange that is deleted their bindings go, and nothing

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Iterable
 
+from backhaul.core.clock import Clock
 from backhaul.core.complaints import Complaints
 from backhaul.core.errors import ConfigurationError
 from backhaul.core.messages import topology
-from backhaul.core.ports.broker import Broker
+from backhaul.core.ports.broker import DELETION_SETTLES, Broker
 
 _log = logging.getLogger("backhaul.ledger")
 
@@ -14,8 +15,9 @@ _log = logging.getLogger("backhaul.ledger")
 class TaskQueues:
     """Declares and counts them. What is wrong with one is logged once and stands in `misfits` until it is mended."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, clock: Clock) -> None:
         self._broker = broker
+        self._clock = clock
         self.names: set[str] = set()
         """All that are known."""
         self._complaints = Complaints(_log)
@@ -37,18 +39,27 @@ class TaskQueues:
             self._complaints.settle(_thing(name))
         return []
 
-    async def ready(self, queue: str) -> int | None:
-        """How many tokens wait; None if that cannot be told. A queue that is missing is made. Raises
+    async def ready(self, queues: Iterable[str]) -> dict[str, int | None]:
+        """How many tokens wait in each; None where that cannot be told. A queue that is missing is made. Raises
         `BrokerUnavailable`."""
+        missing: list[str] = []
+        counts = {queue: await self._count(queue, missing) for queue in queues}
+        if missing:
+            await self._clock.sleep(DELETION_SETTLES)
+        for queue in missing:
+            _log.warning("%s was deleted: it is declared anew", _thing(queue))
+            counts[queue] = None if await self.declare([queue]) else 0
+        return counts
+
+    async def _count(self, queue: str, missing: list[str]) -> int | None:
         try:
             count = await self._broker.ready(topology.task_queue(queue))
         except ConfigurationError as error:
             self._complaints.say(_thing(queue), error)
             return None
         if count is None:
-            _log.warning("%s was deleted: it is declared anew", _thing(queue))
-            return None if await self.declare([queue]) else 0
-        if self._complaints.stands(_thing(queue)):
+            missing.append(queue)
+        elif self._complaints.stands(_thing(queue)):
             await self.declare([queue])  # it is there, and what it lacked may have been its exchange
         return count
 

@@ -50,7 +50,7 @@ async def ground(*services: Service) -> AsyncIterator[tuple[Platform, MemoryBrok
 
 def announcements(platform: Platform, *, alone: bool) -> Announcements:
     events = EventQueues(platform.broker, lambda _: None)
-    return Announcements(platform.store, TaskQueues(platform.broker), events, alone=alone)
+    return Announcements(platform.store, TaskQueues(platform.broker, SystemClock()), events, alone=alone)
 
 
 async def made_by_others(broker: Broker) -> None:

@@ -3,6 +3,7 @@
 from typing import cast
 
 from backhaul.broker.memory import MemoryBroker
+from backhaul.core.clock import SystemClock
 from backhaul.core.messages import topology
 from backhaul.core.ports.store import Store
 from backhaul.ledger.balance import Balance
@@ -25,16 +26,18 @@ async def test_after_a_loss_there_are_as_many_tokens_as_tasks_wait() -> None:
     broker = MemoryBroker()
     await broker.start()
     await broker.declare(topology.platform(1))
-    queues = TaskQueues(broker)
+    queues = TaskQueues(broker, SystemClock())
     await queues.declare(COUNTS)
     balance = Balance(cast("Store", ManyWait()), broker, queues)
 
-    after_one_look = await balance.balance(), await queues.ready("many")
+    one_look = await balance.balance()
+    after_one_look = await queues.ready(COUNTS)
     await balance.balance()
-    after_two_looks = await queues.ready("many"), await queues.ready("few")
+    after_two_looks = await queues.ready(COUNTS)
 
-    assert after_one_look == (False, 0)
-    assert after_two_looks == (2_500, 3)
+    assert not one_look
+    assert after_one_look == {"many": 0, "few": 0}
+    assert after_two_looks == COUNTS
     await broker.stop()
 
 
@@ -42,7 +45,7 @@ async def test_tokens_that_are_issued_anew_find_their_way_though_its_binding_was
     broker = MemoryBroker()
     await broker.start()
     await broker.declare(topology.platform(1))
-    queues = TaskQueues(broker)
+    queues = TaskQueues(broker, SystemClock())
     await queues.declare(COUNTS)
     await broker.unbind(topology.task_queues(COUNTS).bindings)
     balance = Balance(cast("Store", ManyWait()), broker, queues)
@@ -50,6 +53,6 @@ async def test_tokens_that_are_issued_anew_find_their_way_though_its_binding_was
     await balance.balance()
     await balance.balance()
 
-    assert await queues.ready("few") == 3
+    assert await queues.ready(COUNTS) == COUNTS
     assert await broker.ready(topology.UNROUTED) == 0
     await broker.stop()

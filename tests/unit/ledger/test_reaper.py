@@ -21,6 +21,7 @@ from backhaul.ledger.reaper import Reaper
 from backhaul.ledger.taskqueues import TaskQueues
 from backhaul.testing import ManualClock
 from backhaul_contracts.ids import TaskId, new_task_id
+from tests.unit.ledger.prompt_clock import PromptClock
 
 LEASE = timedelta(seconds=20)
 TICK = timedelta(milliseconds=500)
@@ -54,7 +55,7 @@ class Stage:
     @property
     def queues(self) -> TaskQueues:
         if self._queues is None:
-            self._queues = TaskQueues(self.broker)
+            self._queues = TaskQueues(self.broker, PromptClock())
         return self._queues
 
     @property

@@ -1,16 +1,17 @@
 """What is deleted from the broker under a running platform is declared anew, with its bindings."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from backhaul.broker.memory import MemoryBroker
 from backhaul.core.errors import ConfigurationError
 from backhaul.core.messages import topology
-from backhaul.core.ports.broker import Message
+from backhaul.core.ports.broker import DELETION_SETTLES, Message
 from backhaul.ledger.restorer import Restorer
-from backhaul.testing import ManualClock
 from backhaul_contracts.kinds import Interest
+from tests.unit.ledger.prompt_clock import PromptClock
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ async def broker() -> AsyncIterator[MemoryBroker]:
 
 @pytest.fixture
 def restorer(broker: MemoryBroker) -> Restorer:
-    return Restorer(broker, ManualClock(), shards=2)
+    return Restorer(broker, PromptClock(), shards=2)
 
 
 async def test_every_queue_stands_again_with_its_bindings(
@@ -37,6 +38,20 @@ async def test_every_queue_stands_again_with_its_bindings(
         await broker.publish([Message(exchange=exchange, routing_key=key, body=b"{}", content_type="")])
     assert await broker.ready(topology.UNROUTED) == 0
     assert "queue backhaul.claims was deleted, with all it held: it is declared anew" in caplog.text
+
+
+async def test_a_queue_is_declared_anew_when_all_who_heard_it_know_that_it_was_deleted(broker: MemoryBroker) -> None:
+    waits: list[timedelta] = []
+
+    class Clock(PromptClock):
+        async def sleep(self, length: timedelta) -> None:
+            assert await broker.ready(topology.CLAIMS) is None
+            waits.append(length)
+
+    await Restorer(broker, Clock(), shards=2).restore()
+
+    assert waits == [DELETION_SETTLES]
+    assert await broker.ready(topology.CLAIMS) == 0
 
 
 async def test_what_stands_is_left_alone(

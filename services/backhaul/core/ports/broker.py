@@ -15,6 +15,10 @@ from typing import Any, Protocol
 
 from backhaul.core.messages.topology import Binding, Misfit, Topology
 
+DELETION_SETTLES = timedelta(seconds=1)
+"""How long to wait before a queue that was deleted is declared anew. Where a quorum queue is there again within
+milliseconds, RabbitMQ before 4 tells its consumers nothing: it consumes for them anew, and drops what it delivers."""
+
 HeaderValue = str | int | float | bool | bytes | Decimal | datetime | list[Any] | dict[str, Any] | None
 """What an AMQP table can hold. Headers of our own are scalars."""
 
