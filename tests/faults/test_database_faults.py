@@ -123,15 +123,16 @@ async def test_while_the_database_is_away_clients_hear_so_in_time_and_streams_an
             asked = ["/v1/tasks", f"/v1/tasks/{task_id}", "/v1/kinds", f"/v1/tasks/{task_id}/events", "/readyz"]
             await walker.step()
             # More at once than there are connections to the database, and for longer than one may take to open.
+            told: list[tuple[httpx.Response, float]] = []
             for _ in range(3):
                 calls = [timed(client, path) for path in asked * 5] + [submit(client) for _ in range(25)]
-                told = await asyncio.gather(*calls)
-                assert min(seconds for _, seconds in told) < MOST_SECONDS
-                for response, seconds in told:
-                    assert response.status_code == 503, response.text
-                    assert response.json()["code"] == "unavailable"
-                    assert int(response.headers["retry-after"]) >= 1
-                    assert seconds < MOST_SECONDS + A_LOADED_MACHINE, response.request
+                told += await asyncio.gather(*calls)
+            for response, seconds in told:
+                assert response.status_code == 503, response.text
+                assert response.json()["code"] == "unavailable"
+                assert int(response.headers["retry-after"]) >= 1
+                assert seconds < MOST_SECONDS + A_LOADED_MACHINE, response.request
+            assert min(seconds for _, seconds in told) < MOST_SECONDS
             down = (await client.get("/readyz")).json()
             assert not stream.closed.is_set()
 

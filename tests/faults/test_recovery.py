@@ -51,13 +51,14 @@ async def log(url: str, task_id: str) -> list[dict[str, Any]]:
 
 
 async def workers(url: str, **states: int) -> None:
-    """Return when there are so many workers in each state, and none in another."""
+    """Return when there are so many workers in each state, and none in another, and their kinds can be submitted."""
 
     def as_wanted(page: dict[str, Any]) -> bool:
         found = [worker["state"] for worker in page["data"]]
         return {state: found.count(state) for state in found} == states
 
     await answers(f"{url}/v1/workers", as_wanted)
+    await answers(f"{url}/v1/kinds", lambda page: page["data"])  # a first beat may come too late, and the next has none
 
 
 def starts(events: list[dict[str, Any]]) -> list[datetime]:
