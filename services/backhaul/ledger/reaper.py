@@ -35,7 +35,7 @@ class Reaper:
 
     `patience` is how long it has to be at work without a break before it takes leases away: workers that could not be
     heard meanwhile must get the chance to speak first (I4, I10). A break is an outage, and whatever kept it from
-    looking: the process or its machine stood still, or the clock was set. `alone`: its start is none.
+    looking: the process or its machine stood still, or the clock of the store was set. `alone`: its start is none.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Reaper:
 
     async def reap(self) -> bool:
         """Send lapsed attempts through their own shards, behind reports in flight; never change them here."""
-        now = self._clock.now()
+        now = await self._store.now()
         if not self._has_been_patient(now):
             return False
         self._sent = {lose: sent_at for lose, sent_at in self._sent.items() if now - sent_at < self._patience}
@@ -128,6 +128,8 @@ class Reaper:
         if not self._broker.connected:
             self._sound_since = None
             return False
+        if stood_still:
+            self._sent.clear()
         if stood_still or self._sound_since is None:
             self._sound_since = now
         return now - self._sound_since >= self._patience

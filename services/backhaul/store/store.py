@@ -1,7 +1,7 @@
 """The store: each method of the port is one function over a connection, run as one transaction."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from backhaul.core.apikeys import ApiKey
@@ -111,6 +111,9 @@ class SqlStore(SqlWebhookStore):
 
     async def overdue(self, limit: int) -> list[Command]:
         return await self._runner.read(partial(timekeeping.overdue, limit=limit))
+
+    async def now(self) -> datetime:
+        return await self._runner.read(timekeeping.now)
 
     async def lapsed(self, limit: int) -> list[Lose]:
         return await self._runner.read(partial(leases.lapsed, limit=limit))

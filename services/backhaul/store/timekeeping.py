@@ -1,14 +1,18 @@
 """Timekeeping: what time asks for, oldest first. Whether it still holds is decided when the command is applied."""
 
+from datetime import datetime
+
 from sqlalchemy import Connection, Integer, bindparam, select
 
+from backhaul.core.clock import from_ms
 from backhaul.core.task.commands import Command, Expire, GiveUp, Release
 from backhaul.store.functions import store_now
 from backhaul.store.schema import IS_TIMED, IS_UNSTARTED, states
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import Status
 
-_now = select(store_now()).scalar_subquery()
+_NOW = select(store_now())
+_now = _NOW.scalar_subquery()
 _most = bindparam("most", type_=Integer)
 
 DUE = (
@@ -23,6 +27,11 @@ EXPIRED = (
     .order_by(states.c.expires_at)
     .limit(_most)
 )
+
+
+def now(connection: Connection) -> datetime:
+    """See `Store.now`."""
+    return from_ms(connection.execute(_NOW).scalar_one())
 
 
 def overdue(connection: Connection, limit: int) -> list[Command]:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from backhaul.core.clock import from_ms, system_ms
 from backhaul.core.ports.dispatch import Dispatch
 from backhaul.core.task.commands import Cancel, Lose, TakeBack
 from backhaul.core.task.transitions import Change
@@ -88,6 +89,14 @@ async def test_an_attempt_lapses_when_its_worker_falls_silent(store: SqlStore) -
         kept = (await current(store, record.id)).record
         assert (kept.status, kept.failures, kept.losses) == (Status.QUEUED, 1, 1)
     assert await store.lapsed(10) == []
+
+
+async def test_the_time_is_told_that_leases_are_measured_by(store: SqlStore) -> None:
+    before = from_ms(system_ms())
+    told = await store.now()
+    after = from_ms(system_ms())
+
+    assert before <= told <= after
 
 
 async def test_no_more_lapsed_attempts_are_named_than_asked_for(store: SqlStore) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
@@ -27,15 +27,21 @@ LEASE = timedelta(seconds=20)
 TICK = timedelta(milliseconds=500)
 
 
+@dataclass
 class OneLapsed:
-    """The one call of the store that matters here: it finds another lapsed attempt each time."""
+    """The calls of the store that matter here: it finds another lapsed attempt each time."""
+
+    clock: ManualClock
+
+    async def now(self) -> datetime:
+        return self.clock.now()
 
     async def lapsed(self, limit: int) -> list[Lose]:
         return [Lose(new_task_id(), 1)]
 
 
 @dataclass
-class LaggingRecorder:
+class LaggingRecorder(OneLapsed):
     """Attempts that stay lapsed, since nobody has read yet what was sent."""
 
     count: int
@@ -89,7 +95,7 @@ async def stage() -> AsyncIterator[Stage]:
     broker = MemoryBroker(clock=clock)
     await broker.start()
     await broker.declare(topology.platform(1))
-    yield Stage(clock, broker, cast("Store", OneLapsed()))
+    yield Stage(clock, broker, cast("Store", OneLapsed(clock)))
     await broker.stop()
 
 
@@ -131,7 +137,7 @@ async def test_it_waits_for_a_lease_after_it_stood_still_or_the_clock_was_set(
 
 
 async def test_a_lapse_is_sent_once_in_a_lease_however_long_the_recorder_takes(stage: Stage) -> None:
-    stage.store = cast("Store", LaggingRecorder(count=1_700))
+    stage.store = cast("Store", LaggingRecorder(stage.clock, count=1_700))
     reaper = stage.reaper(alone=True)
 
     assert await stage.look(reaper, LEASE) == 1_700

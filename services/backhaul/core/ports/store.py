@@ -189,6 +189,10 @@ class Store(WebhookStore, Protocol):
         """What time asks for: `Release`, `Expire` and `GiveUp` commands that are due, the oldest first."""
         ...
 
+    async def now(self) -> datetime:
+        """The time that leases are measured by."""
+        ...
+
     async def lapsed(self, limit: int) -> list[Lose]:
         """Attempts whose worker's lease has run out."""
         ...
