@@ -242,7 +242,7 @@ class Shift:
     def _let_go(self, attempt: Attempt) -> None:
         """Its lease has a heartbeat to go; a process is killed well before that is over."""
         grace = min(attempt.handler.grace, self._terms.heartbeat / 2)
-        self.attempts.stop(*attempt.key, StopCause.LEAVING, grace)
+        self.attempts.let_go(attempt, grace)
 
     def _over(self, key: tuple[str, int], ruling: Ruling) -> None:
         self.attempts.over(key, ruling)

@@ -101,6 +101,11 @@ class ScriptedLedger:
             await self.issue(queue)
         return grant
 
+    async def offer_again(self, grant: Grant, *, queue: str = "test") -> None:
+        """Grant an attempt to the next claim, too, which no ledger should."""
+        self._offers[queue].append(grant)
+        await self.issue(queue)
+
     async def issue(self, queue: str = "test", count: int = 1) -> None:
         """Put tokens into a queue."""
         message = Message(exchange=topology.TASKS, routing_key=queue, body=b"{}", content_type="application/json")

@@ -82,3 +82,17 @@ async def test_an_exclusive_attempt_whose_grant_comes_when_its_lease_is_over_nev
 
     assert begun == []
     assert outcome.report == "handed_back"
+
+
+async def test_an_attempt_that_a_faulty_ledger_grants_twice_keeps_its_worker_from_nothing() -> None:
+    stopped: list[str] = []
+
+    async with play(service_of(stopped)) as stage:
+        grant = await stage.ledger.offer("test.exclusive", "exclusive")
+        await until(lambda: stage.worker.view().running == 1)
+        await stage.ledger.offer_again(grant)
+        await until(lambda: stage.worker.view().running == 2)
+        stage.ledger.silent_on_beats = True
+        await stage.clock.advance(20)
+
+    assert stopped == ["exclusive", "exclusive"]

@@ -110,6 +110,10 @@ class Attempts:
             del self._held[attempt.key]
         self._ask(attempt, cause, grace)
 
+    def let_go(self, attempt: Attempt, grace: timedelta) -> None:
+        """Ask one that runs to stop within `grace`, since nobody may hear of it any more: it is handed back."""
+        self._ask(attempt, StopCause.LEAVING, grace)
+
     def over(self, key: tuple[str, int], ruling: Ruling) -> None:
         """The reporter has no more to do for an attempt, or its outcome is settled without its handler."""
         attempt = self._held.get(key)
