@@ -11,8 +11,8 @@ from backhaul.store.schema import IS_TIMED, IS_UNSTARTED, states
 from backhaul_contracts.ids import TaskId
 from backhaul_contracts.tasks import Status
 
-_NOW = select(store_now())
-_now = _NOW.scalar_subquery()
+_TIME = select(store_now())
+_now = _TIME.scalar_subquery()
 _most = bindparam("most", type_=Integer)
 
 DUE = (
@@ -31,7 +31,7 @@ EXPIRED = (
 
 def now(connection: Connection) -> datetime:
     """See `Store.now`."""
-    return from_ms(connection.execute(_NOW).scalar_one())
+    return from_ms(connection.execute(_TIME).scalar_one())
 
 
 def overdue(connection: Connection, limit: int) -> list[Command]:
