@@ -50,9 +50,11 @@ class Restorer:
         """Declare what is missing, with its bindings; what cannot be had is told once. Raises `BrokerUnavailable`."""
         missing: dict[str, Topology] = {}
 
-        async def look(name: str, wanted: Topology) -> None:
-            if await self._broker.ready(name) is None:
-                missing[name] = wanted
+        async def look(name: str, wanted: Topology) -> bool:
+            if await self._broker.ready(name) is not None:
+                return True
+            missing[name] = wanted
+            return False
 
         await self._each_by_itself("queue", self._kept | self._services, look)
         if missing:
@@ -62,27 +64,32 @@ class Restorer:
     async def bind(self) -> None:
         """Declare the queues of services, there or not: with an exchange that is deleted their bindings go, and nothing
         tells so. Those of the platform come back with the exchange, by `topology apply`. Raises `BrokerUnavailable`."""
-        await self._each_by_itself(
-            "the binding of queue", self._services, lambda _, wanted: self._broker.declare(wanted)
-        )
+        await self._each_by_itself("the binding of queue", self._services, self._bind)
 
     async def _each_by_itself(
-        self, thing: str, queues: Mapping[str, Topology], act: Callable[[str, Topology], Awaitable[None]]
+        self, thing: str, queues: Mapping[str, Topology], act: Callable[[str, Topology], Awaitable[bool]]
     ) -> None:
+        """`act` says whether all is well with a queue."""
         if not self._broker.connected:
             return
         for name, wanted in list(queues.items()):  # a service may come meanwhile
             try:
-                await act(name, wanted)
+                well = await act(name, wanted)
             except ConfigurationError as error:
                 self._complaints.say(f"{thing} {name}", error)
             else:
-                self._complaints.settle(f"{thing} {name}")
+                if well:
+                    self._complaints.settle(f"{thing} {name}")
 
-    async def _restore(self, name: str, wanted: Topology) -> None:
+    async def _restore(self, name: str, wanted: Topology) -> bool:
         if await self._broker.ready(name) is None:
-            _log.error("queue %s was deleted, with all it held: it is declared anew", name)
             await self._broker.declare(wanted)
+            _log.error("queue %s was deleted, with all it held: it is declared anew", name)
+        return True
+
+    async def _bind(self, name: str, wanted: Topology) -> bool:
+        await self._broker.declare(wanted)
+        return True
 
 
 def _each(whole: Topology) -> dict[str, Topology]:

@@ -12,7 +12,7 @@ from backhaul.core.errors import StoreUnavailable
 from backhaul.core.ports.broker import Broker
 from backhaul.core.ports.store import Store
 from backhaul.gateway.access.identity import anybody
-from backhaul.gateway.patience import answered
+from backhaul.gateway.patience import BROKER_PATIENCE, STORE_PATIENCE, answered
 from backhaul.gateway.push.reading import Reading
 from backhaul.gateway.push.topic import frame
 from backhaul.testing.clock import ManualClock
@@ -21,8 +21,12 @@ from tests.conformance.http.stage import Stage, body, staged
 from tests.unit.gateway.fakes import FakeBroker, FakeStore
 
 MOST_SECONDS = 2.0
-"""The promise to a client, which is kept where the machine has time for it."""
+"""The promise to a client."""
 A_LOADED_MACHINE = 3.0
+
+
+def test_nobody_is_waited_for_until_it_is_too_late_to_say_so() -> None:
+    assert max(STORE_PATIENCE.seconds, BROKER_PATIENCE.total_seconds()) < MOST_SECONDS
 
 
 async def test_every_call_is_503_while_the_store_is_down(stage: Stage, store: FakeStore) -> None:

@@ -112,6 +112,24 @@ async def test_a_queue_that_cannot_be_looked_at_holds_up_no_other_and_is_told_on
     assert caplog.text.count("the queue must not be read") == 1
 
 
+async def test_a_queue_that_cannot_be_declared_is_told_once(
+    broker: MemoryBroker, restorer: Restorer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def declare(wanted: topology.Topology) -> None:
+        if wanted.queues[0].name == topology.CLAIMS:
+            raise ConfigurationError("the queue must not be declared")
+
+    monkeypatch.setattr(broker, "declare", declare)
+    caplog.set_level("INFO")
+
+    for _ in range(2):
+        await restorer.restore()
+
+    assert caplog.text.count("the queue must not be declared") == 1
+    assert "well again" not in caplog.text
+    assert f"queue {topology.CLAIMS} was deleted" not in caplog.text
+
+
 async def test_a_queue_that_stands_but_cannot_be_bound_is_told_once(
     broker: MemoryBroker, restorer: Restorer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
